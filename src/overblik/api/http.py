@@ -1,0 +1,141 @@
+"""Requests and responses as values, so that interactions know no web framework."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.dates import instant
+from overblik.fhir.errors import Malformed, NotAcceptable, Unsupported
+from overblik.fhir.strict_json import dumps, load_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from overblik.exchange.inbox import Inbox
+    from overblik.fhir.strict_json import Json
+    from overblik.overview.service import Overviews
+    from overblik.trust.access import Disclosed, Door
+    from overblik.trust.identity import Caller
+    from overblik.trust.writer import Writer
+    from overblik.trust.work import Stored
+
+FHIR_JSON = "application/fhir+json"
+_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
+_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What interactions work with; made once by the app."""
+
+    door: Door
+    writer: Writer
+    inbox: Inbox
+    overviews: Overviews
+    software: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One FHIR request. `type`, `id` and `version` come from the path; `pairs` from query and form."""
+
+    method: str
+    base: str
+    caller: Caller
+    type: str = ""
+    id: str = ""
+    version: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def one(self, name: str) -> str:
+        """Return a parameter that may stand once, "" where it is missing."""
+        values = [value for key, value in self.pairs if key == name]
+        if len(values) > 1:
+            raise Malformed("parameter-twice", f"{name} may stand only once.", expression=f"http.{name}")
+        return values[0] if values else ""
+
+    def json(self) -> Json:
+        """Return the body as a JSON object; refuse what is not FHIR JSON in UTF-8."""
+        media, _, parameters = self.headers.get("content-type", FHIR_JSON).partition(";")
+        if media.strip().lower() not in _JSON_TYPES:
+            raise Unsupported("content-type", f"Send the body as {FHIR_JSON}.")
+        charset = parameters.lower().replace('"', "").partition("charset=")[2].strip()
+        if charset not in {"", "utf-8", "utf8"}:
+            raise Unsupported("charset", "FHIR JSON is always UTF-8.")
+        return load_object(self.body)
+
+    @property
+    def if_match(self) -> int | None:
+        """Return the version of If-Match; None where the header is missing."""
+        text = self.headers.get("if-match")
+        if text is None:
+            return None
+        match = _ETAG.fullmatch(text.strip())
+        if match is None:
+            raise Malformed(
+                "etag-invalid", 'If-Match takes an ETag such as W/"3".', expression="http.If-Match"
+            )
+        return int(match[1])
+
+    @property
+    def lenient(self) -> bool:
+        """Say whether unknown parameters may be left out (Prefer: handling=lenient)."""
+        return "handling=lenient" in self.headers.get("prefer", "").replace(" ", "").lower()
+
+    @property
+    def minimal(self) -> bool:
+        """Say whether the client wants no body back from a write (Prefer: return=minimal)."""
+        return "return=minimal" in self.headers.get("prefer", "").replace(" ", "").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is sent back."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media: str = FHIR_JSON + "; charset=utf-8"
+
+
+def require_json_answer(request: Request) -> None:
+    """Refuse a format that is not written here, before anything is looked up."""
+    wanted = request.one("_format").lower() or request.headers.get("accept", "").lower()
+    if not wanted or "json" in wanted or "*/*" in wanted or "application/*" in wanted:
+        return
+    raise NotAcceptable("format", f"Answers come as {FHIR_JSON}.")
+
+
+def resource_response(status: int, found: Disclosed) -> Response:
+    """Send one version of a resource."""
+    return Response(status, found.bytes(), version_headers(found.version, found.updated))
+
+
+def stored_response(request: Request, status: int, stored: Stored) -> Response:
+    """Answer a write as the client prefers."""
+    headers = version_headers(stored.version, stored.updated)
+    if stored.created:
+        headers["Location"] = f"{request.base}/{stored.type}/{stored.id}/_history/{stored.version}"
+    if request.minimal or stored.resource is None:
+        return Response(status, b"", headers)
+    meta = {
+        "versionId": str(stored.version),
+        "lastUpdated": instant(stored.updated),
+        **{k: v for k, v in stored.resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}},
+    }
+    rest = {k: v for k, v in stored.resource.items() if k not in {"resourceType", "id", "meta"}}
+    body = {"resourceType": stored.type, "id": stored.id, "meta": meta, **rest}
+    return Response(status, dumps(body), headers)
+
+
+def version_headers(version: int, updated: Any) -> dict[str, str]:
+    """Return ETag and Last-Modified of a version."""
+    return {
+        "ETag": f'W/"{version}"',
+        "Last-Modified": updated.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+    }

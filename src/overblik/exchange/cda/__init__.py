@@ -1,0 +1,1 @@
+"""CDA documents of the Danish sharing service: APD, PDC, CPD, and whatever else can be read."""

@@ -1,0 +1,1 @@
+"""MedCom FHIR messages (https://medcomfhir.dk): HospitalNotification, CareCommunication, Acknowledgement."""

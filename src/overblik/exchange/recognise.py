@@ -1,0 +1,157 @@
+"""Bytes to a recognised message: which format, whose, about whom, what it states.
+
+Nothing is believed of the declared content type but whether the sender means JSON or XML; the bytes
+say the rest. What cannot be read at all is Malformed or Unsupported; what can be read but breaks a
+rule is Unprocessable, and its sender gets a fatal-error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from overblik.exchange import documents
+from overblik.exchange.cda import apd, cpd, pdc
+from overblik.exchange.cda.document import CdaDocument, parse_cda
+from overblik.exchange.medcom import care_communication, hospital_notification
+from overblik.exchange.medcom.acknowledgement import EVENT as ACKNOWLEDGEMENT
+from overblik.exchange.medcom.bundle import MessageBundle
+from overblik.exchange.message import PATIENT, Envelope, Message
+from overblik.fhir.errors import Malformed, Unprocessable, Unsupported
+from overblik.fhir.strict_json import dumps, load_object
+from overblik.fhir.structure import require
+from overblik.trust.facts import Fact
+
+if TYPE_CHECKING:
+    from overblik.fhir.strict_json import Json
+
+FHIR_MEDIA = "application/fhir+json"
+CDA_MEDIA = "application/xml"
+_MAPPED_EVENTS = {
+    hospital_notification.EVENT: hospital_notification.add_facts,
+    care_communication.EVENT: care_communication.add_facts,
+}
+_MAPPED_TEMPLATES = {
+    apd.TEMPLATE: apd.add_facts,
+    pdc.TEMPLATE: pdc.add_facts,
+    cpd.TEMPLATE: cpd.add_facts,
+}
+
+
+def media_of(raw: bytes) -> str:
+    """Return what the bytes look like: FHIR JSON, XML, or refuse."""
+    start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]
+    if start.startswith((b"{", b"[")):
+        return FHIR_MEDIA
+    if start.startswith(b"<") or raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return CDA_MEDIA
+    if not start:
+        raise Malformed("body-empty", "There is nothing in the body.")
+    text = "Neither FHIR JSON nor XML; send a FHIR message or a CDA document."
+    if start.startswith((b"UNA", b"UNB")):
+        text = "EDIFACT is not read yet; send the message as FHIR or CDA."
+    raise Unsupported("format-unknown", text)
+
+
+def recognise(raw: bytes) -> Message:
+    """Return the message that the bytes are."""
+    if media_of(raw) == CDA_MEDIA:
+        return _cda(parse_cda(raw))
+    bundle = load_object(raw)
+    if bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"message", "document"}:
+        text = "A Bundle of type message or document is needed here; post other resources to the FHIR base."
+        raise Unsupported("bundle-expected", text)
+    require(bundle, lenient=True)
+    return _document_bundle(bundle) if bundle["type"] == "document" else _message_bundle(bundle)
+
+
+def _digest(bundle: Json) -> bytes:
+    """Digest a Bundle's content: ids and times of the envelope do not count."""
+    return hashlib.sha256(dumps(bundle.get("entry", []))).digest()
+
+
+def _message_bundle(body: Json) -> Message:
+    bundle = MessageBundle(body)
+    header = bundle.header
+    receivers = bundle.receivers
+    acknowledges = str(header.get("response", {}).get("identifier", ""))
+    sender = bundle.sender
+    chain = bundle.chain()
+    if not chain:
+        raise Unprocessable("provenance-missing", "The message has no Provenance.", expression="Bundle.entry")
+    step = next((s for s in reversed(chain) if s.message == header.get("id")), chain[-1])
+    ids = [
+        (kind, str(value))
+        for kind, value in (("bundle", body.get("id")), ("header", header.get("id")))
+        if value
+    ]
+    message = Message(
+        format=f"MedCom FHIR {bundle.event}",
+        sender=sender,
+        receivers=receivers,
+        ids=tuple(ids) or (("digest", _digest(body).hex()),),
+        digest=_digest(body),
+        occurred=step.occurred,
+        recorded=step.recorded,
+        acknowledges=acknowledges if bundle.event == ACKNOWLEDGEMENT else "",
+        envelope=Envelope(
+            bundle_id=str(body.get("id", "")),
+            header_id=str(header.get("id", "")),
+            endpoint=str(header.get("source", {}).get("endpoint", "")),
+            destination=str((header.get("destination") or [{}])[0].get("endpoint", "")),
+            provenances=tuple(s.resource for s in chain),
+        ),
+    )
+    if message.acknowledges:
+        return message
+    if bundle.event in _MAPPED_EVENTS:
+        if not bundle.patient:
+            raise Unprocessable("patient-missing", "The message has no Patient.", expression="Bundle.entry")
+        _MAPPED_EVENTS[bundle.event](message, bundle)
+    elif bundle.patient:
+        documents.add_message(message, bundle)
+    if message.patient is not None:
+        message.facts.append(_header_fact(message, bundle))
+    return message
+
+
+def _header_fact(message: Message, bundle: MessageBundle) -> Fact:
+    """Return the MessageHeader as kept: to whom, from whom, about what."""
+    use = bundle.header.get("destination", [])
+    destinations: list[Json] = [
+        {"endpoint": d.get("endpoint", ""), "receiver": party.reference()}
+        for d, party in zip(use, message.receivers, strict=False)
+    ]
+    resource: Json = {
+        "resourceType": "MessageHeader",
+        "meta": {"source": message.sender.source_uri},
+        "eventCoding": bundle.header["eventCoding"],
+        "sender": message.sender.reference(),
+        "source": {"endpoint": (message.envelope and message.envelope.endpoint) or "urn:overblik:unknown"},
+        "focus": [{"reference": f"fact:{key}"} for key in (*message.targets, PATIENT)],
+    }
+    if destinations:
+        resource["destination"] = destinations
+    return Fact(
+        key=f"header|{message.id}",
+        resource=resource,
+        source=message.sender.token,
+        order=message.order,
+        origins=list(message.origins),
+        recorded=message.recorded,
+    )
+
+
+def _document_bundle(body: Json) -> Message:
+    bundle = MessageBundle(body)
+    return documents.from_document_bundle(bundle, _digest(body))
+
+
+def _cda(document: CdaDocument) -> Message:
+    message = document.message()
+    for template, add_facts in _MAPPED_TEMPLATES.items():
+        if document.has_template(template):
+            add_facts(message, document)
+            return message
+    documents.add_cda(message, document)
+    return message

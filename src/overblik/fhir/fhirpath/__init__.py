@@ -1,0 +1,9 @@
+"""FHIRPath (https://hl7.org/fhirpath/N1/), as far as search parameters need it.
+
+`compile_path` turns an expression into a closure over typed items; one parse tree serves every use.
+"""
+
+from overblik.fhir.fhirpath.compiler import Item, compile_path
+from overblik.fhir.fhirpath.parser import FhirPathError, parse
+
+__all__ = ["FhirPathError", "Item", "compile_path", "parse"]

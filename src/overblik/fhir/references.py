@@ -1,0 +1,61 @@
+"""References between resources (https://hl7.org/fhir/R4/references.html)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from overblik.fhir.definitions import r4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from overblik.fhir.strict_json import Json
+
+_LITERAL = re.compile(
+    r"(?:(?P<base>https?://.+?)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
+    r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?"
+)
+
+
+class Reference(NamedTuple):
+    """A literal reference taken apart; `base` is empty for a relative one."""
+
+    type: str
+    id: str
+    version: str = ""
+    base: str = ""
+
+
+def parse_reference(text: str) -> Reference | None:
+    """Take a literal reference apart; None for `#fragment`, `urn:` and anything else."""
+    match = _LITERAL.fullmatch(text)
+    if match is None or match["type"] not in r4().resource_types:
+        return None
+    return Reference(match["type"], match["id"], match["version"] or "", match["base"] or "")
+
+
+def references(value: Any) -> Iterator[Json]:
+    """Walk every Reference object of a resource, contained resources included."""
+    if isinstance(value, dict):
+        if isinstance(value.get("reference"), str):
+            yield value
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def rewrite(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy in which every literal reference, and every link in a url or uri, is changed."""
+    if isinstance(value, dict):
+        return {
+            key: change(item)
+            if key in {"reference", "url", "uri"} and isinstance(item, str)
+            else rewrite(item, change)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [rewrite(item, change) for item in value]
+    return value

@@ -1,0 +1,188 @@
+"""Base structure checks: what the definitions of FHIR R4 say of a resource's shape.
+
+Checked: known elements, JSON types, cardinality, primitive formats, required code lists, choice
+elements, the `_name` siblings that extend primitives, contained and bundled resources, and modifier
+extensions nobody here understands. Not checked: profiles, invariants, terminology beyond the
+required code lists.
+
+Each type becomes one closure, compiled at first use.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.definitions import Element, r4
+from overblik.fhir.errors import Issue, OverblikError, Unprocessable
+from overblik.fhir.primitives import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overblik.fhir.strict_json import Json
+
+MOST_ISSUES = 20
+_Check = "Callable[[Any, str, Report], None]"
+
+
+class Report:
+    """The issues found so far, with the rules that this check is held to."""
+
+    __slots__ = ("issues", "lenient")
+
+    def __init__(self, *, lenient: bool) -> None:
+        self.issues: list[Issue] = []
+        self.lenient = lenient
+
+    def add(self, code: str, kind: str, expression: str, text: str) -> None:
+        """Note one issue; the first twenty are enough to work with."""
+        if len(self.issues) < MOST_ISSUES:
+            self.issues.append(Issue(code, text, kind, expression))
+
+
+def check(resource: Any, *, lenient: bool = False) -> list[Issue]:
+    """Return what is wrong with a resource's shape, each issue with a FHIRPath to its place.
+
+    `lenient` lets empty objects and arrays pass: published messages contain them.
+    """
+    report = Report(lenient=lenient)
+    _resource(resource, "", report)
+    return report.issues
+
+
+def require(resource: Any, *, lenient: bool = False) -> None:
+    """Raise Unprocessable with every issue found, or return."""
+    if issues := check(resource, lenient=lenient):
+        raise _unprocessable(issues)
+
+
+def _unprocessable(issues: list[Issue]) -> OverblikError:
+    return Unprocessable.of(issues)
+
+
+def _resource(value: Any, path: str, report: Report) -> None:
+    name = value.get("resourceType") if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        report.add("resource-type-missing", "structure", path, "A resource needs a resourceType.")
+    elif name not in r4().resource_types:
+        report.add(
+            "resource-type-unknown", "structure", path, f"There is no resource type {name[:64]!r} in R4."
+        )
+    else:
+        body = {key: item for key, item in value.items() if key != "resourceType"}
+        _checker(name)(body, path or name, report)
+
+
+@cache
+def _checker(type_name: str) -> Callable[[Any, str, Report], None]:
+    """Compile the check of one complex type."""
+    fields, choices, required = _fields(type_name)
+
+    def run(value: Any, path: str, report: Report) -> None:
+        if not isinstance(value, dict):
+            report.add("wrong-json-type", "structure", path, f"{path} must be an object.")
+            return
+        if not value and not report.lenient:
+            report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
+        for key, item in value.items():
+            if (field := fields.get(key)) is not None:
+                field(item, f"{path}.{key}", report, value)
+            elif key.startswith("_") and key[1:] in fields:
+                _sibling(item, f"{path}.{key[1:]}", report)
+            else:
+                text = f"{type_name} has no element {key[:64]!r}."
+                report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
+        for names in choices:
+            if sum(name in value or "_" + name in value for name in names) > 1:
+                report.add(
+                    "choice-twice", "structure", path, f"Only one of {', '.join(names)} may stand in {path}."
+                )
+        for names in required:
+            if not any(name in value or "_" + name in value for name in names):
+                report.add("element-missing", "required", path, f"{path} needs {names[0]}.")
+
+    return run
+
+
+def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[str]]]:
+    """Return the closures by JSON name, the choice groups and the required names of a type."""
+    fields: dict[str, Any] = {}
+    choices: list[list[str]] = []
+    required: list[list[str]] = []
+    for element in r4().types[type_name].elements.values():
+        names = []
+        for kind in element.types:
+            name = element.name.replace("[x]", kind[0].upper() + kind[1:])
+            names.append(name)
+            fields[name] = _field(element, kind)
+        if element.name.endswith("[x]"):
+            choices.append(names)
+        if element.min > 0:
+            required.append(names)
+    return fields, choices, required
+
+
+def _field(element: Element, kind: str) -> Callable[[Any, str, Report, Json], None]:
+    """Compile the check of one element of one type: list or not, then each item."""
+    item_check = _item_check(element, kind)
+    many = element.max is None or element.max > 1
+
+    def run(value: Any, path: str, report: Report, owner: Json) -> None:
+        if not many:
+            if isinstance(value, list):
+                report.add("wrong-json-type", "structure", path, f"{path} must not be a list.")
+            else:
+                item_check(value, path, report)
+            return
+        if not isinstance(value, list):
+            report.add("wrong-json-type", "structure", path, f"{path} must be a list.")
+            return
+        if not value and not report.lenient:
+            report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
+        extended = owner.get("_" + element.name)
+        for number, item in enumerate(value):
+            if item is None and isinstance(extended, list):
+                continue
+            item_check(item, f"{path}[{number}]", report)
+
+    return run
+
+
+def _item_check(element: Element, kind: str) -> Callable[[Any, str, Report], None]:
+    if kind == "Resource":
+        return _resource
+    if element.name == "modifierExtension":
+        return _modifier_extension
+    if (test := CHECKS.get(kind)) is not None:
+        return _primitive(kind, test, element.codes)
+    return lambda value, path, report: _checker(kind)(value, path, report)
+
+
+def _primitive(
+    kind: str, test: Callable[[Any], bool], codes: frozenset[str] | None
+) -> Callable[[Any, str, Report], None]:
+    def run(value: Any, path: str, report: Report) -> None:
+        if not test(value):
+            report.add("wrong-value", "value", path, f"{path} is not a valid {kind}.")
+        elif codes is not None and value not in codes:
+            some = ", ".join(sorted(codes)[:12])
+            report.add("code-not-in-list", "code-invalid", path, f"{path} must be one of: {some}.")
+
+    return run
+
+
+def _modifier_extension(value: Any, path: str, report: Report) -> None:
+    """No modifier extension is understood here, and FHIR forbids to ignore one."""
+    url = value.get("url") if isinstance(value, dict) else None
+    text = (
+        f"{path} changes the meaning of its element in a way that is not understood here ({str(url)[:200]})."
+    )
+    report.add("modifier-not-understood", "not-supported", path, text)
+
+
+def _sibling(value: Any, path: str, report: Report) -> None:
+    """Check the `_name` object (or list with nulls) that extends a primitive."""
+    for item in value if isinstance(value, list) else [value]:
+        if item is not None:
+            _checker("Element")(item, path, report)

@@ -1,0 +1,1 @@
+"""PostgreSQL: the embedded server, schema, statements, versions, the sequencer."""

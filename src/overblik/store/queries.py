@@ -1,0 +1,83 @@
+"""Named queries: fixed SQL in `sql/*.sql`, each with its name, its scope and what it is for.
+
+    -- name: locate
+    -- scope: cross
+    -- Where a resource is kept …
+
+Scopes (docs/decisions/004): `patient` names one record and goes whole to one node of a Citus
+cluster; `cross` touches several records; `shared` only replicated or small tables. A test checks
+that each declares one.
+
+Placeholders are filled in once: `:permit:`, `:visible:` (row `r`) and `:visible_entry:` (row `q`)
+for each kind of access from store/visibility.py; `:log_columns:` and `:log_values:` stand for what
+every log entry has in common.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import LiteralString, cast
+
+from overblik.store.visibility import KINDS, Kind, permit, visible
+
+_HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
+
+
+LOG_COLUMNS: LiteralString = """(pid, outcome, rule, evidence, rids, versions, query,
+    lid, salt, at, request, channel, action, actor_kind, actor, actor_name, actor_role,
+    org, org_name, on_behalf, purpose, reason)"""
+LOG_VALUES: LiteralString = """gen_random_uuid(), uuid_send(gen_random_uuid()), %(now)s, %(request)s,
+    %(channel)s, %(action)s, %(actor_kind)s, %(actor)s, %(actor_name)s, %(actor_role)s,
+    %(org)s, %(org_name)s, %(on_behalf)s, %(purpose)s, %(reason)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """One statement of a .sql file."""
+
+    name: str
+    scope: str
+    text: LiteralString
+
+
+@cache
+def named_queries() -> dict[str, NamedQuery]:
+    """Read every .sql file beside this module."""
+    found: dict[str, NamedQuery] = {}
+    for file in sorted(resources.files("overblik.store").joinpath("sql").iterdir(), key=lambda f: f.name):
+        text = file.read_text(encoding="utf-8")
+        heads = list(_HEAD.finditer(text))
+        for head, following in zip(heads, [*heads[1:], None], strict=True):
+            body = text[head.end() : following.start() if following else len(text)].strip().rstrip(";")
+            body = body.replace(":log_columns:", LOG_COLUMNS).replace(":log_values:", LOG_VALUES)
+            if head["name"] in found:
+                raise ValueError(f"two queries are named {head['name']}")
+            # These files are part of the program: their text is as literal as this source.
+            found[head["name"]] = NamedQuery(head["name"], head["scope"], cast("LiteralString", body))
+    return found
+
+
+@cache
+def sql(name: str) -> LiteralString:
+    """Return a named query that is the same for every kind of access."""
+    text = named_queries()[name].text
+    if ":permit:" in text or ":visible" in text:
+        raise ValueError(f"{name} depends on the kind of access; use sql_for")
+    return text
+
+
+@cache
+def sql_for(name: str, kind: Kind) -> LiteralString:
+    """Return a named query for one kind of access."""
+    if kind not in KINDS:
+        raise ValueError(f"no such kind of access: {kind}")
+    return fill(named_queries()[name].text, kind)
+
+
+def fill(text: LiteralString, kind: Kind) -> LiteralString:
+    """Fill in the placeholders of one kind of access."""
+    text = text.replace(":permit:", permit(kind)).replace(":visible_entry:", visible(kind, "q"))
+    return text.replace(":visible:", visible(kind))

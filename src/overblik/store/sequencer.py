@@ -1,0 +1,55 @@
+"""The sequencer: numbers what has been committed, in the order in which it became known.
+
+A change or log entry has no number when it is written; within two seconds one process gives it
+one. Only committed rows are seen, so a row that commits later gets a later number, whatever its
+key. `asOf`, *new since* and history follow these numbers and never `lastUpdated`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from overblik.fhir.errors import OverblikError
+from overblik.store.queries import sql
+
+if TYPE_CHECKING:
+    from overblik.clock import Clock
+    from overblik.store.database import Database
+
+BATCH = 5000
+EVERY = 0.2
+log = structlog.get_logger()
+
+
+async def drain(database: Database, clock: Clock, *, wait: bool = True) -> int:
+    """Number everything committed so far; return how many rows were numbered.
+
+    With `wait=False`, return at once when another process is numbering.
+    """
+    total = 0
+    while True:
+        async with database.transaction() as transaction:
+            if wait:
+                await transaction.fetch(sql("be_sequencer"))
+            elif not (await transaction.fetch(sql("try_sequencer")))[0].mine:
+                return total
+            params = {"now": clock.now(), "limit": BATCH}
+            changes = (await transaction.fetch(sql("sequence_changes"), params))[0].numbered
+            entries = (await transaction.fetch(sql("sequence_log"), params))[0].numbered
+        total += changes + entries
+        if changes < BATCH and entries < BATCH:
+            return total
+
+
+async def keep_numbering(database: Database, clock: Clock) -> None:
+    """Drain five times a second until cancelled; a fault is noted and tried again."""
+    while True:
+        await asyncio.sleep(EVERY)
+        try:
+            await drain(database, clock, wait=False)
+        except OverblikError as error:
+            log.warning("sequencer.waiting", code=error.code)
+            await asyncio.sleep(1)

@@ -1,0 +1,34 @@
+-- name: read_organisations
+-- scope: shared
+-- The whole directory, to be held in memory.
+select sor, parent, name, kind, gln, yder, phone, address, id from organisation;
+
+-- name: read_routing
+-- scope: shared
+select org, message, unit from routing;
+
+-- name: put_organisation
+-- scope: shared
+insert into organisation (sor, parent, name, kind, gln, yder, phone, address, id)
+values (%(sor)s, %(parent)s, %(name)s, %(kind)s, %(gln)s, %(yder)s, %(phone)s, %(address)s, %(id)s)
+on conflict (sor) do update set parent = excluded.parent, name = excluded.name, kind = excluded.kind,
+    gln = excluded.gln, yder = excluded.yder, phone = excluded.phone, address = excluded.address,
+    id = excluded.id;
+
+-- name: put_route
+-- scope: shared
+insert into routing (org, message, unit) values (%(org)s, %(message)s, %(unit)s)
+on conflict (org, message, unit) do nothing;
+
+-- name: put_source
+-- scope: shared
+insert into source (name, organisations, registered_at) values (%(name)s, %(organisations)s, %(now)s)
+on conflict (name) do update set organisations = excluded.organisations;
+
+-- name: read_source
+-- scope: shared
+select name, organisations from source where name = %(name)s;
+
+-- name: read_sources
+-- scope: shared
+select name, organisations, registered_at from source order by name;

@@ -1,0 +1,264 @@
+-- name: locate
+-- scope: cross
+-- Where resources are kept, and every pid of their records. Says nothing of who may see them.
+select l.type, l.id, l.pid, l.rid,
+       coalesce((select array_agg(s.pid order by s.pid) from record_alias s
+                 where s.root = (select o.root from record_alias o where o.pid = l.pid)),
+                array[l.pid]) as pids
+from locator l
+where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]));
+
+-- name: read
+-- scope: patient
+-- One current resource through the door: decision, row and log entry in one snapshot.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+shown as materialized (
+    select r.* from p, resource r
+    where r.pid = %(pid)s and r.rid = %(rid)s and :visible:
+),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when s.rid is null then 'refuse' else 'permit' end,
+           case when s.rid is null then 'none' else p.rule end,
+           case when s.rid is null then null else p.evidence end,
+           case when s.rid is null then '{}' else array[s.rid] end,
+           case when s.rid is null then '{}' else array[s.version] end,
+           %(query)s, :log_values:
+    from t left join p on true left join shown s on true
+)
+select type, id, version, received_at, body, deleted, rid, pid, source from shown;
+
+-- name: read_versions
+-- scope: patient
+-- Every version of one resource, newest first; `version` limits it to one. Judged by the resource
+-- as a whole: its labels, origins and clinical span are the widest it ever had.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+versions as (
+    select r.pid, r.rid, r.type, r.id, v.version, v.received_at, v.body, v.deleted
+    from p, resource r,
+    lateral (
+        select r.version, r.received_at, r.body, r.deleted
+        union all
+        select h.version, h.received_at, h.body, h.deleted from history h
+        where h.pid = r.pid and h.rid = r.rid
+    ) v
+    where r.pid = %(pid)s and r.rid = %(rid)s and :visible:
+),
+shown as materialized (
+    select * from versions
+    where %(version)s::integer is null or version = %(version)s
+    order by version desc limit %(limit)s
+),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when n.count = 0 then 'refuse' else 'permit' end,
+           case when n.count = 0 then 'none' else p.rule end,
+           case when n.count = 0 then null else p.evidence end,
+           n.rids, n.versions, %(query)s, :log_values:
+    from t left join p on true,
+         (select count(*), coalesce(array_agg(rid), '{}') as rids,
+                 coalesce(array_agg(version), '{}') as versions from shown) n
+)
+select type, id, version, received_at, body, deleted from shown order by version desc;
+
+-- name: read_raw
+-- scope: patient
+-- A Binary, with the bytes of the message or document it stands for as they came, where it has any.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+shown as materialized (
+    select r.*, w.content_type, w.body as raw from p, resource r left join raw w using (pid, rid)
+    where r.pid = %(pid)s and r.rid = %(rid)s and :visible:
+),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when s.rid is null then 'refuse' else 'permit' end,
+           case when s.rid is null then 'none' else p.rule end,
+           case when s.rid is null then null else p.evidence end,
+           case when s.rid is null then '{}' else array[s.rid] end,
+           case when s.rid is null then '{}' else array[s.version] end,
+           %(query)s, :log_values:
+    from t left join p on true left join shown s on true
+)
+select type, id, version, received_at, body, deleted, content_type, raw from shown;
+
+-- name: gather
+-- scope: patient
+-- Everything of the given types in one record that the caller may see, entered by a Patient that the
+-- caller may see. Deleted rows come without a body, so that a withdrawal can be told.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (
+    select e.rule, e.evidence from t, lateral (:permit:) e
+    where exists (select from resource q
+                  where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
+),
+shown as materialized (
+    select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via,
+           r.recorded_at, r.received_at, r.cid, r.created_cid, c.seq, k.seq as created_seq
+    from p, resource r
+         left join change c on c.pid = r.pid and c.cid = r.cid
+         left join change k on k.pid = r.pid and k.cid = r.created_cid
+    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
+),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when p.rule is null then 'refuse' else 'permit' end,
+           coalesce(p.rule, 'none'), p.evidence,
+           case when n.count <= 100 then n.rids else '{}' end,
+           case when n.count <= 100 then n.versions else '{}' end,
+           case when n.count <= 100 then %(query)s else %(query)s || ' #' || n.digest end,
+           :log_values:
+    from t left join p on true,
+         (select count(*), coalesce(array_agg(rid order by rid), '{}') as rids,
+                 coalesce(array_agg(version order by rid), '{}') as versions,
+                 encode(sha256(convert_to(string_agg(rid || ':' || version, ',' order by rid), 'UTF8')), 'hex')
+                     as digest
+          from shown where not deleted) n
+)
+select p.rule, p.evidence, s.* from t left join p on true left join shown s on true;
+
+-- name: gather_as_of
+-- scope: patient
+-- The same as it was known at an instant: the versions sequenced by then, under today's rules.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (
+    select e.rule, e.evidence from t, lateral (:permit:) e
+    where exists (select from resource q
+                  where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
+),
+versions as (
+    select r.pid, r.rid, r.type, r.id, v.version, v.body, v.deleted, v.source, v.via,
+           v.recorded_at, v.received_at, v.cid, r.created_cid
+    from p, resource r,
+    lateral (
+        select r.version, r.body, r.deleted, r.source, r.via, r.recorded_at, r.received_at, r.cid
+        union all
+        select h.version, h.body, h.deleted, h.source, h.via, h.recorded_at, h.received_at, h.cid
+        from history h where h.pid = r.pid and h.rid = r.rid
+    ) v
+    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
+),
+shown as materialized (
+    select distinct on (v.rid) v.*, c.seq, k.seq as created_seq
+    from versions v
+         join change c on c.pid = v.pid and c.cid = v.cid
+         left join change k on k.pid = v.pid and k.cid = v.created_cid
+    where c.instant <= %(as_of)s
+    order by v.rid, v.version desc
+),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when p.rule is null then 'refuse' else 'permit' end,
+           coalesce(p.rule, 'none'), p.evidence,
+           case when n.count <= 100 then n.rids else '{}' end,
+           case when n.count <= 100 then n.versions else '{}' end,
+           case when n.count <= 100 then %(query)s else %(query)s || ' #' || n.digest end,
+           :log_values:
+    from t left join p on true,
+         (select count(*), coalesce(array_agg(rid order by rid), '{}') as rids,
+                 coalesce(array_agg(version order by rid), '{}') as versions,
+                 encode(sha256(convert_to(string_agg(rid || ':' || version, ',' order by rid), 'UTF8')), 'hex')
+                     as digest
+          from shown where not deleted) n
+)
+select p.rule, p.evidence, s.* from t left join p on true left join shown s on true;
+
+-- name: worklist
+-- scope: cross
+-- The records a unit has work in: those with a relation of the given kinds that is valid now, with
+-- what the list is made from. One log entry a patient shown.
+with mine as materialized (
+    select l.pid, max(l.valid_from) as newest from relation l
+    where l.org = any(%(orgs)s::text[]) and l.kind = any(%(kinds)s::text[])
+      and l.valid_from <= %(now)s and l.valid_until > %(now)s
+    group by l.pid order by newest desc, l.pid limit %(limit)s
+),
+p as materialized (
+    select t.pid, e.rule, e.evidence from mine t, lateral (:permit:) e
+),
+shown as materialized (
+    select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via,
+           r.recorded_at, r.received_at, r.cid, r.created_cid, p.rule, p.evidence
+    from p join resource r on r.pid = p.pid
+    where r.type = any(%(types)s::text[]) and not r.deleted and :visible:
+),
+logged as (
+    insert into access_log :log_columns:
+    select pid, 'permit', min(rule), min(evidence), array_agg(rid order by rid),
+           array_agg(version order by rid), %(query)s, :log_values:
+    from shown group by pid
+)
+select * from shown;
+
+-- name: find_patient
+-- scope: cross
+-- The Patient resources that carry an identifier and that the caller may see, one a record. Not
+-- logged here: the page that follows is.
+select distinct on (q.pid) q.id, q.pid
+from resource q, lateral (select q.pid as pid) t, lateral (:permit:) e
+where q.type = 'Patient' and not q.deleted
+  and q.tokens @> array[%(token)s::bigint] and :visible_entry:
+order by q.pid, q.id;
+
+-- name: read_shared
+-- scope: shared
+-- A resource that belongs to no patient.
+select type, id, version, received_at, body, deleted from shared_resource
+where type = %(type)s and id = %(id)s;
+
+-- name: read_shared_versions
+-- scope: shared
+-- The versions of a resource that belongs to no patient, newest first.
+select * from (
+    select type, id, version, received_at, body, deleted from shared_resource
+    where type = %(type)s and id = %(id)s
+    union all
+    select type, id, version, received_at, body, deleted from shared_history
+    where type = %(type)s and id = %(id)s
+) v
+where %(version)s::integer is null or version = %(version)s
+order by version desc limit %(limit)s;
+
+-- name: seen
+-- scope: patient
+-- How far a person has looked, moved on to now; a visit lasts until half an hour without a look.
+insert into looked as l (pid, viewer, baseline, seen, at)
+values (%(pid)s, %(viewer)s, 0, %(seen)s, %(now)s)
+on conflict (pid, viewer) do update set
+    baseline = case when l.at < %(now)s::timestamptz - interval '30 minutes' then l.seen else l.baseline end,
+    seen = greatest(l.seen, excluded.seen), at = excluded.at
+returning baseline, (select o.at from looked o where o.pid = l.pid and o.viewer = l.viewer) as before;
+
+-- name: log_refusal
+-- scope: patient
+-- A refusal that no other statement records: decided before any look-up, or nothing found.
+insert into access_log :log_columns:
+select %(pid)s, 'refuse', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:;
+
+-- name: log_disclosure
+-- scope: patient
+-- A disclosure that is not a resource: the log itself, a search that found nothing.
+insert into access_log :log_columns:
+select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:;
+
+-- name: read_log
+-- scope: patient
+-- What was logged about one record, newest first; for the citizen. Reading it is logged too.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),
+           p.evidence, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:
+    from t left join p on true
+)
+select a.at, a.channel, a.action, a.outcome, a.rule, a.actor_kind, a.actor, a.actor_name, a.actor_role,
+       a.org, a.org_name, a.on_behalf, a.purpose, a.reason, cardinality(a.rids) as resources,
+       ev.type as evidence_type, ev.source as evidence_source
+from p, access_log a
+     left join lateral (select r.type, r.source from resource r
+                        where r.pid = a.pid and r.rid = a.evidence) ev on true
+where a.pid = any(%(pids)s::bigint[])
+order by a.at desc, a.lid limit %(limit)s;

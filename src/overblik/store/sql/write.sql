@@ -1,0 +1,150 @@
+-- name: lock_record
+-- scope: patient
+-- One writer a record at a time, until the transaction ends.
+select pg_advisory_xact_lock(%(pid)s);
+
+-- name: lock_key
+-- scope: cross
+-- One transaction at a time for a key that is not a record, such as a condition of If-None-Exist.
+select pg_advisory_xact_lock(%(key)s);
+
+-- name: find_person
+-- scope: cross
+-- The record an identifier belongs to.
+select k.pid from person_key k
+where k.system = %(system)s and k.value = %(value)s and k.source = %(source)s;
+
+-- name: claim_person
+-- scope: cross
+-- Tie an identifier to a record, unless it has one; a concurrent claim of the same key waits here.
+insert into person_key (system, value, source, pid)
+values (%(system)s, %(value)s, %(source)s, %(pid)s)
+on conflict (value, system, source) do nothing returning pid;
+
+-- name: open_record
+-- scope: patient
+insert into record (pid, kind, opened_at) values (%(pid)s, %(kind)s, %(now)s) on conflict (pid) do nothing;
+
+-- name: load_rows
+-- scope: patient
+-- The current rows of one record by row key or by fact key, as a writer needs them.
+select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.origins, r.labels,
+       r.clinical_from, r.clinical_to, r.recorded_at, r.received_at, r.fact_key, r.facets, r.created_cid
+from resource r
+where r.pid = %(pid)s and (r.rid = any(%(rids)s::bigint[]) or r.fact_key = any(%(facts)s::text[]));
+
+-- name: load_facts_like
+-- scope: patient
+-- The rows of one record whose fact key begins so; for facts that share a business key.
+select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.origins, r.labels,
+       r.clinical_from, r.clinical_to, r.recorded_at, r.received_at, r.fact_key, r.facets, r.created_cid
+from resource r
+where r.pid = %(pid)s and starts_with(r.fact_key, %(prefix)s);
+
+-- name: insert_change
+-- scope: patient
+insert into change (pid, cid, at, via) values (%(pid)s, nextval('change_cid'), %(now)s, %(via)s)
+returning cid;
+
+-- name: supersede
+-- scope: patient
+-- Keep the version that is about to be replaced.
+insert into history (pid, rid, version, body, deleted, source, via, recorded_at, received_at, cid)
+select pid, rid, version, body, deleted, source, via, recorded_at, received_at, cid
+from resource where pid = %(pid)s and rid = %(rid)s;
+
+-- name: put_resource
+-- scope: patient
+-- Write the current version; touches no row when another version came between.
+insert into resource as r (pid, rid, type, id, version, body, deleted, source, via, origins, labels, others,
+    clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, index_version)
+values (%(pid)s, %(rid)s, %(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s,
+    %(origins)s, %(labels)s, %(others)s, %(clinical_from)s, %(clinical_to)s, %(recorded_at)s, %(received_at)s,
+    %(cid)s, %(cid)s, %(fact_key)s, %(facets)s, %(tokens)s, %(index_version)s)
+on conflict (pid, rid) do update set
+    version = excluded.version, body = excluded.body, deleted = excluded.deleted,
+    source = excluded.source, via = excluded.via,
+    origins = array(select distinct unnest(r.origins || excluded.origins) order by 1),
+    labels = array(select distinct unnest(r.labels || excluded.labels) order by 1),
+    others = excluded.others,
+    clinical_from = least(r.clinical_from, excluded.clinical_from),
+    clinical_to = greatest(r.clinical_to, excluded.clinical_to),
+    recorded_at = excluded.recorded_at, received_at = excluded.received_at,
+    cid = excluded.cid, fact_key = excluded.fact_key, facets = excluded.facets,
+    tokens = excluded.tokens, index_version = excluded.index_version
+where r.version = excluded.version - 1;
+
+-- name: touch_facets
+-- scope: patient
+-- A fact was stated again later: the content is the same, only its order moves.
+update resource set facets = %(facets)s where pid = %(pid)s and rid = %(rid)s;
+
+-- name: put_locator
+-- scope: cross
+insert into locator (type, id, pid, rid) values (%(type)s, %(id)s, %(pid)s, %(rid)s);
+
+-- name: put_membership
+-- scope: patient
+insert into membership (pid, home_pid, rid, type, role)
+values (%(pid)s, %(home_pid)s, %(rid)s, %(type)s, %(role)s)
+on conflict (pid, home_pid, rid) do nothing;
+
+-- name: clear_dates
+-- scope: patient
+delete from index_date where pid = %(pid)s and rid = %(rid)s;
+
+-- name: put_date
+-- scope: patient
+insert into index_date (pid, rid, type, param, lo, hi)
+values (%(pid)s, %(rid)s, %(type)s, %(param)s, %(lo)s, %(hi)s);
+
+-- name: clear_relations
+-- scope: patient
+delete from relation where pid = %(pid)s and rid = %(rid)s and kind <> 'break-glass';
+
+-- name: put_relation
+-- scope: patient
+-- Judged with the evidence as a whole: what a block sees is the widest span the resource ever had.
+insert into relation (pid, org, kind, rid, type, source, origins, clinical_from, clinical_to,
+    valid_from, valid_until)
+select r.pid, %(org)s, %(kind)s, r.rid, r.type, r.source, r.origins, r.clinical_from, r.clinical_to,
+    %(valid_from)s, %(valid_until)s
+from resource r where r.pid = %(pid)s and r.rid = %(rid)s;
+
+-- name: break_glass
+-- scope: patient
+-- A relation for one person and one record, for at most an hour, on their own word.
+insert into relation (pid, org, kind, rid, type, source, origins, valid_from, valid_until, person)
+values (%(pid)s, %(org)s, 'break-glass', 0, '', '', '{}', %(now)s, %(until)s, %(person)s);
+
+-- name: put_raw
+-- scope: patient
+insert into raw (pid, rid, content_type, body) values (%(pid)s, %(rid)s, %(content_type)s, %(body)s);
+
+-- name: log_write
+-- scope: patient
+-- One entry a record written, in the transaction that writes.
+insert into access_log :log_columns:
+values (%(pid)s, 'permit', %(rule)s, null, %(rids)s, %(versions)s, %(query)s, :log_values:);
+
+-- name: put_shared
+-- scope: shared
+insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, tokens, index_version)
+values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s,
+    %(tokens)s, %(index_version)s)
+on conflict (id, type) do update set
+    version = excluded.version, body = excluded.body, deleted = excluded.deleted,
+    source = excluded.source, via = excluded.via, received_at = excluded.received_at,
+    tokens = excluded.tokens, index_version = excluded.index_version
+where r.version = excluded.version - 1;
+
+-- name: supersede_shared
+-- scope: shared
+insert into shared_history (type, id, version, body, deleted, source, via, received_at)
+select type, id, version, body, deleted, source, via, received_at
+from shared_resource where type = %(type)s and id = %(id)s;
+
+-- name: load_shared
+-- scope: shared
+select type, id, version, body, deleted, source, via, received_at from shared_resource
+where type = %(type)s and id = %(id)s;

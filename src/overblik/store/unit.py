@@ -1,0 +1,270 @@
+"""A unit of work: everything one transaction writes, collected and then sent as sets.
+
+The number of statements does not grow with the number of resources. Resources are staged with
+everything that belongs to them (index row, relations, raw bytes), and `flush` writes them with one
+change row and one log entry a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from overblik.fhir.errors import Conflict
+from overblik.fhir.index import INDEX_VERSION, index_row
+from overblik.store.body import pack
+from overblik.store.queries import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from overblik.fhir.dates import Interval
+    from overblik.fhir.strict_json import Json
+    from overblik.store.database import Transaction
+    from overblik.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class RelationRow:
+    """Evidence of a treatment relation that a resource gives to an organisation."""
+
+    org: str
+    kind: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+@dataclass(slots=True)
+class Staged:
+    """One version about to be written. `resource` is None for a deletion."""
+
+    pid: int
+    rid: int
+    type: str
+    id: str
+    version: int
+    resource: Json | None
+    source: str
+    via: str
+    origins: list[str]
+    labels: list[str] = field(default_factory=list)
+    others: list[int] | None = None
+    recorded_at: datetime | None = None
+    fact_key: str | None = None
+    facets: dict[str, Any] | None = None
+    relations: list[RelationRow] = field(default_factory=list)
+    raw: tuple[str, bytes] | None = None
+
+
+@dataclass(slots=True)
+class StagedShared:
+    """One version of a resource that belongs to no patient."""
+
+    type: str
+    id: str
+    version: int
+    resource: Json | None
+    source: str
+    via: str
+
+
+class Unit:
+    """Collects one transaction's writes; `flush` sends them."""
+
+    def __init__(self, transaction: Transaction, keys: Keys, index_key: bytes, now: datetime) -> None:
+        self.transaction = transaction
+        self.keys = keys
+        self.now = now
+        self._index_key = index_key
+        self._staged: dict[tuple[int, int], Staged] = {}
+        self._shared: dict[tuple[str, str], StagedShared] = {}
+        self._touched: list[dict[str, Any]] = []
+        self._locked: set[int] = set()
+
+    async def lock(self, *pids: int) -> None:
+        """Become the one writer of these records; those of one call always in the same order."""
+        for pid in sorted(set(pids) - self._locked):
+            await self.transaction.fetch(sql("lock_record"), {"pid": pid})
+            self._locked.add(pid)
+
+    async def find_person(self, system: str, value: str, source: str = "") -> int | None:
+        """Return the record an identifier belongs to."""
+        params = {"system": system, "value": value, "source": source}
+        rows = await self.transaction.fetch(sql("find_person"), params)
+        return int(rows[0].pid) if rows else None
+
+    async def claim_person(self, system: str, value: str, source: str, pid: int) -> bool:
+        """Tie an identifier to a record; False where another record has it."""
+        params = {"system": system, "value": value, "source": source, "pid": pid}
+        return bool(await self.transaction.fetch(sql("claim_person"), params))
+
+    async def open_record(self, kind: str) -> int:
+        """Open a new record and return its key."""
+        pid = self.keys.number()
+        await self.transaction.run(sql("open_record"), {"pid": pid, "kind": kind, "now": self.now})
+        return pid
+
+    async def rows(self, pid: int, *, rids: tuple[int, ...] = (), facts: tuple[str, ...] = ()) -> list[Any]:
+        """Return current rows of a record, by row key or fact key."""
+        params = {"pid": pid, "rids": list(rids), "facts": list(facts)}
+        return await self.transaction.fetch(sql("load_rows"), params)
+
+    async def rows_like(self, pid: int, prefix: str) -> list[Any]:
+        """Return the rows of a record whose fact key begins with `prefix`."""
+        return await self.transaction.fetch(sql("load_facts_like"), {"pid": pid, "prefix": prefix})
+
+    def stage(self, staged: Staged) -> None:
+        """Add one version; a second one of the same resource in the same unit replaces the first."""
+        self._staged[staged.pid, staged.rid] = staged
+
+    def stage_shared(self, staged: StagedShared) -> None:
+        """Add one version of a resource that belongs to no patient."""
+        self._shared[staged.type, staged.id] = staged
+
+    def touch(self, pid: int, rid: int, facets: dict[str, Any]) -> None:
+        """Remember that a resource was stated again, without a new version."""
+        self._touched.append({"pid": pid, "rid": rid, "facets": Jsonb(facets)})
+
+    async def flush(self, via: str, entry: Mapping[str, Any]) -> dict[int, int]:
+        """Write everything staged; return {pid: change key}. `entry` is the log entry's common part."""
+        staged = list(self._staged.values())
+        await self._flush_shared()
+        await self.transaction.run_many(sql("touch_facets"), self._touched)
+        self._touched = []
+        changes = {}
+        for pid in dict.fromkeys(s.pid for s in staged):
+            params = {"pid": pid, "now": self.now, "via": via}
+            changes[pid] = (await self.transaction.fetch(sql("insert_change"), params))[0].cid
+        rows = [self._row(s, changes[s.pid]) for s in staged]
+        await self._write(staged, rows)
+        await self.transaction.run_many(sql("log_write"), self._entries(staged, entry))
+        self._staged = {}
+        return changes
+
+    async def _write(self, staged: list[Staged], rows: list[dict[str, Any]]) -> None:
+        keys = [{"pid": s.pid, "rid": s.rid, "type": s.type, "id": s.id} for s in staged]
+        new = [k for k, s in zip(keys, staged, strict=True) if s.version == 1]
+        old = [k for k, s in zip(keys, staged, strict=True) if s.version > 1]
+        many = self.transaction.run_many
+        await many(sql("put_locator"), new)
+        await many(sql("supersede"), old)
+        if await many(sql("put_resource"), rows) != len(rows):
+            raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
+        await many(sql("clear_dates"), old)
+        await many(sql("put_date"), [d for row in rows for d in row["dates"]])
+        await many(sql("clear_relations"), old)
+        await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
+        await many(
+            sql("put_raw"),
+            [
+                {"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": s.raw[1]}
+                for s in staged
+                if s.raw
+            ],
+        )
+        memberships = [
+            {"pid": other, "home_pid": s.pid, "rid": s.rid, "type": s.type, "role": "about"}
+            for s in staged
+            for other in s.others or ()
+        ]
+        await many(sql("put_membership"), memberships)
+
+    def _row(self, staged: Staged, cid: int) -> dict[str, Any]:
+        row = index_row(staged.resource, self._index_key) if staged.resource else None
+        clinical = row.clinical if row else None
+        return {
+            "pid": staged.pid,
+            "rid": staged.rid,
+            "type": staged.type,
+            "id": staged.id,
+            "version": staged.version,
+            "body": pack(staged.resource) if staged.resource else None,
+            "deleted": staged.resource is None,
+            "source": staged.source,
+            "via": staged.via,
+            "origins": sorted({staged.source, *staged.origins}),
+            "labels": sorted(staged.labels),
+            "others": staged.others,
+            "clinical_from": clinical.start if clinical else None,
+            "clinical_to": clinical.end if clinical else None,
+            "recorded_at": staged.recorded_at,
+            "received_at": self.now,
+            "cid": cid,
+            "fact_key": staged.fact_key,
+            "facets": Jsonb(staged.facets) if staged.facets is not None else None,
+            "tokens": sorted(set(row.tokens)) if row else [],
+            "index_version": INDEX_VERSION,
+            "dates": [_date(staged, param, interval) for param, interval in (row.dates if row else ())],
+        }
+
+    def _entries(self, staged: list[Staged], entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return one log entry a record written; above a hundred resources only their number."""
+        by_pid: dict[int, list[Staged]] = {}
+        for item in staged:
+            by_pid.setdefault(item.pid, []).append(item)
+        entries = []
+        for pid, items in by_pid.items():
+            few = len(items) <= 100
+            entries.append(
+                {
+                    **entry,
+                    "pid": pid,
+                    "rids": [s.rid for s in items] if few else [],
+                    "versions": [s.version for s in items] if few else [],
+                    "query": entry["query"] if few else f"{entry['query']} #{len(items)}",
+                }
+            )
+        return entries
+
+    async def _flush_shared(self) -> None:
+        staged = list(self._shared.values())
+        many = self.transaction.run_many
+        await many(sql("supersede_shared"), [{"type": s.type, "id": s.id} for s in staged if s.version > 1])
+        rows = [self._shared_row(s) for s in staged]
+        if await many(sql("put_shared"), rows) != len(rows):
+            raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
+        self._shared = {}
+
+    def _shared_row(self, staged: StagedShared) -> dict[str, Any]:
+        return {
+            "type": staged.type,
+            "id": staged.id,
+            "version": staged.version,
+            "body": pack(staged.resource) if staged.resource else None,
+            "deleted": staged.resource is None,
+            "source": staged.source,
+            "via": staged.via,
+            "received_at": self.now,
+            "tokens": sorted(set(index_row(staged.resource, self._index_key).tokens))
+            if staged.resource
+            else [],
+            "index_version": INDEX_VERSION,
+        }
+
+
+def _date(staged: Staged, param: str, interval: Interval) -> dict[str, Any]:
+    return {
+        "pid": staged.pid,
+        "rid": staged.rid,
+        "type": staged.type,
+        "param": param,
+        "lo": interval.start,
+        "hi": interval.end,
+    }
+
+
+def _relations(staged: Staged) -> list[dict[str, Any]]:
+    return [
+        {
+            "pid": staged.pid,
+            "rid": staged.rid,
+            "org": relation.org,
+            "kind": relation.kind,
+            "valid_from": relation.valid_from,
+            "valid_until": relation.valid_until,
+        }
+        for relation in staged.relations
+    ]

@@ -1,0 +1,1 @@
+"""Identity, treatment relation, the door to patient data, and the log."""

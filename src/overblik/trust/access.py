@@ -1,0 +1,306 @@
+"""The door: every access to patient data passes here.
+
+    decide (who, for whom, why) -> lower to SQL -> fetch -> log -> answer
+
+The decision is a condition in the same statement that fetches and logs, so there is no moment
+between them, and the log entry is committed before anything is returned. Hidden and absent give
+the same answer. What cannot be decided or logged is Unavailable, and nothing is disclosed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.definitions import r4
+from overblik.fhir.errors import Gone, NotFound
+from overblik.fhir.index import token_digest
+from overblik.store.body import splice, unpack
+from overblik.store.queries import sql, sql_for
+from overblik.store.search import compile_search, compile_shared
+from overblik.trust.cursors import Cursors
+from overblik.trust.identity import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from overblik.clock import Clock
+    from overblik.fhir.query import Query
+    from overblik.fhir.strict_json import Json
+    from overblik.store.database import Database
+    from overblik.trust.identity import Caller
+
+MOST_VERSIONS = 1000
+MOST_WORK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """One version of a resource that the caller may see; `body` as in store/body.py."""
+
+    type: str
+    id: str
+    version: int
+    updated: datetime
+    body: bytes | None
+
+    @property
+    def deleted(self) -> bool:
+        """A deleted version has no body."""
+        return self.body is None
+
+    def bytes(self) -> bytes:
+        """Return the resource as it is sent."""
+        return splice(self.type, self.id, self.version, self.updated, self.body or b"}}")
+
+    def json(self) -> Json:
+        """Return the resource parsed."""
+        return unpack(self.type, self.id, self.version, self.updated, self.body or b"}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A disclosed resource inside its record, with where it came from and when it became known.
+
+    `seq` is None until the sequencer has numbered the version (within two seconds).
+    """
+
+    resource: Json
+    source: str
+    via: str
+    recorded: datetime | None
+    received: datetime
+    change: int
+    seq: int | None
+    created_seq: int | None
+    deleted: bool = False
+
+    @property
+    def type(self) -> str:
+        """The resource type."""
+        return str(self.resource["resourceType"])
+
+    @property
+    def reference(self) -> str:
+        """`Type/id`."""
+        return f"{self.type}/{self.resource['id']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one caller may see of one record, and the rule that permitted it."""
+
+    patient_id: str
+    rule: str
+    entries: tuple[Entry, ...]
+    pid: int = field(repr=False, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search; `cursor` is "" on the last one."""
+
+    entries: tuple[Disclosed, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a resource is kept; never leaves this package."""
+
+    pid: int
+    rid: int
+    pids: tuple[int, ...]
+
+
+NOWHERE = Place(0, 0, (0,))
+
+
+class Door:
+    """The reading side. One instance serves every request of a process."""
+
+    def __init__(self, database: Database, clock: Clock, index_key: bytes, cursors: Cursors) -> None:
+        self.database = database
+        self.clock = clock
+        self._index_key = index_key
+        self._cursors = cursors
+
+    async def locate(self, resource_type: str, resource_id: str) -> Place:
+        """Return where a resource is kept, NOWHERE for one that does not exist."""
+        params = {"types": [resource_type], "ids": [resource_id]}
+        rows = await self.database.fetch(sql("locate"), params)
+        return Place(rows[0].pid, rows[0].rid, tuple(rows[0].pids)) if rows else NOWHERE
+
+    async def read(self, caller: Caller, resource_type: str, resource_id: str) -> Disclosed:
+        """Return the current version; NotFound for hidden and absent alike, Gone for deleted."""
+        require(caller, "read")
+        if is_shared(resource_type):
+            params = {"type": resource_type, "id": resource_id}
+            rows = await self.database.fetch(sql("read_shared"), params)
+        else:
+            place = await self.locate(resource_type, resource_id)
+            params = self._params(caller, "read", f"{resource_type}/{resource_id}", place)
+            rows = await self.database.fetch(sql_for("read", caller.kind), params)
+        if not rows:
+            raise NotFound
+        if rows[0].deleted:
+            raise Gone("deleted", "This resource was deleted.")
+        return _disclosed(rows[0])
+
+    async def versions(
+        self, caller: Caller, resource_type: str, resource_id: str, *, version: int | None = None
+    ) -> list[Disclosed]:
+        """Return the versions, newest first, or the one asked for; never an empty list."""
+        require(caller, "read")
+        wanted = {"version": version, "limit": MOST_VERSIONS}
+        if is_shared(resource_type):
+            params = {"type": resource_type, "id": resource_id, **wanted}
+            rows = await self.database.fetch(sql("read_shared_versions"), params)
+        else:
+            place = await self.locate(resource_type, resource_id)
+            what = f"{resource_type}/{resource_id}/_history" + (f"/{version}" if version else "")
+            params = self._params(caller, "history", what, place) | wanted
+            rows = await self.database.fetch(sql_for("read_versions", caller.kind), params)
+        if not rows:
+            raise NotFound
+        return [_disclosed(row) for row in rows]
+
+    async def binary(self, caller: Caller, binary_id: str) -> tuple[Disclosed, str, bytes | None]:
+        """Return a Binary, and content type and bytes where it stands for what was received."""
+        require(caller, "read")
+        place = await self.locate("Binary", binary_id)
+        params = self._params(caller, "read", f"Binary/{binary_id}", place)
+        rows = await self.database.fetch(sql_for("read_raw", caller.kind), params)
+        if not rows:
+            raise NotFound
+        if rows[0].deleted:
+            raise Gone("deleted", "This resource was deleted.")
+        return _disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
+
+    async def search(self, caller: Caller, query: Query, text: str) -> Page:
+        """Return one page of a search; `text` is the query as asked, for the log."""
+        require(caller, "read")
+        scope = f"{caller.viewer}|{query.type}|{query.applied}"
+        after = self._cursors.open(query.cursor, scope) if query.cursor else None
+        if is_shared(query.type):
+            compiled = compile_shared(query, self._index_key, str(after) if after else None)
+            rows = await self.database.fetch(compiled.text, compiled.params)
+        else:
+            compiled = compile_search(query, caller.kind, self._index_key, int(after) if after else None)
+            params = caller.params(self.clock.now(), "search", text) | compiled.params
+            rows = await self.database.fetch(compiled.text, params)
+            if not rows:
+                await self.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+        shown = rows[: query.count]
+        last = (str(shown[-1].id) if is_shared(query.type) else str(shown[-1].rid)) if shown else ""
+        more = len(rows) > query.count and bool(shown)
+        return Page(tuple(_disclosed(r) for r in shown), self._cursors.seal(last, scope) if more else "")
+
+    async def gather(
+        self,
+        caller: Caller,
+        patient_id: str,
+        types: Sequence[str],
+        action: str,
+        *,
+        as_of: datetime | None = None,
+    ) -> Record:
+        """Return everything of these types in the record that a visible Patient opens.
+
+        `as_of` gives the record as it was known at that instant, under today's rules. Withdrawn
+        resources come as entries with `deleted` and no content.
+        """
+        require(caller, "read")
+        place = await self.locate("Patient", patient_id)
+        what = f"Patient/{patient_id}/{action}" + (f"?asOf={as_of.isoformat()}" if as_of else "")
+        params = self._params(caller, action, what, place) | {"types": list(types), "as_of": as_of}
+        name = "gather" if as_of is None else "gather_as_of"
+        rows = await self.database.fetch(sql_for(name, caller.kind), params)
+        if rows[0].rule is None or not any(row.rid and not row.deleted for row in rows):
+            raise NotFound
+        entries = tuple(_entry(row) for row in rows if row.rid)
+        return Record(patient_id, rows[0].rule, entries, place.pid)
+
+    async def worklist(self, caller: Caller, kinds: Sequence[str], types: Sequence[str]) -> list[Record]:
+        """Return the records the caller's unit has work in, each opened by its first visible Patient."""
+        require(caller, "read")
+        params = caller.params(self.clock.now(), "worklist", f"worklist {','.join(kinds)}")
+        params |= {"kinds": list(kinds), "types": list(types), "limit": MOST_WORK}
+        rows = await self.database.fetch(sql_for("worklist", caller.kind), params)
+        by_pid: dict[int, list[Any]] = {}
+        for row in rows:
+            by_pid.setdefault(row.pid, []).append(row)
+        records = []
+        for pid, found in by_pid.items():
+            patients = sorted(row.id for row in found if row.type == "Patient")
+            if patients:
+                entries = tuple(_entry(row) for row in found)
+                records.append(Record(patients[0], found[0].rule, entries, pid))
+        return records
+
+    async def find(self, caller: Caller, system: str, value: str) -> str:
+        """Return the id of a visible Patient with an identifier; NotFound otherwise, and logged."""
+        require(caller, "read")
+        token = token_digest(self._index_key, "Patient", "identifier", system, value)
+        params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}
+        rows = await self.database.fetch(sql_for("find_patient", caller.kind), params)
+        if not rows:
+            pid = await self._pid_of(system, value)
+            await self.database.run(sql("log_refusal"), params | {"pid": pid, "rule": "none"})
+            raise NotFound
+        return str(rows[0].id)
+
+    async def look(self, caller: Caller, record: Record) -> tuple[int, datetime | None]:
+        """Note that this person looked; return (baseline seq of *new*, when they looked before)."""
+        seen = max((entry.seq or 0 for entry in record.entries), default=0)
+        params = {"pid": record.pid, "viewer": caller.viewer, "seen": seen, "now": self.clock.now()}
+        row = (await self.database.fetch(sql("seen"), params))[0]
+        return row.baseline, row.before
+
+    async def log(self, caller: Caller, patient_id: str, limit: int) -> list[Any]:
+        """Return the log of a record, newest first; reading it is an entry of its own."""
+        require(caller, "read")
+        place = await self.locate("Patient", patient_id)
+        params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit}
+        return await self.database.fetch(sql_for("read_log", caller.kind), params)
+
+    async def refuse(self, caller: Caller, rule: str, query: str) -> None:
+        """Log a refusal that was decided before any look-up."""
+        params = caller.params(self.clock.now(), "refused", query) | {"pid": 0, "rule": rule}
+        await self.database.run(sql("log_refusal"), params)
+
+    async def _pid_of(self, system: str, value: str) -> int:
+        params = {"system": system, "value": value, "source": ""}
+        rows = await self.database.fetch(sql("find_person"), params)
+        return int(rows[0].pid) if rows else 0
+
+    def _params(self, caller: Caller, action: str, what: str, place: Place) -> dict[str, Any]:
+        shared = caller.params(self.clock.now(), action, what)
+        return shared | {"pid": place.pid, "rid": place.rid, "pids": list(place.pids)}
+
+
+def is_shared(resource_type: str) -> bool:
+    """Say whether resources of a type belong to no patient and are kept for everyone."""
+    return resource_type in _SHARED
+
+
+_PATIENT_OWNED = frozenset(
+    {"Task", "MessageHeader", "Binary", "Bundle", "Device", "GuidanceResponse", "Contract"}
+)
+_SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
+
+
+def _disclosed(row: Any) -> Disclosed:
+    return Disclosed(row.type, row.id, row.version, row.received_at, row.body)
+
+
+def _entry(row: Any) -> Entry:
+    if row.deleted or row.body is None:
+        resource: Json = {"resourceType": row.type, "id": row.id}
+    else:
+        resource = unpack(row.type, row.id, row.version, row.received_at, row.body)
+    return Entry(
+        resource, row.source, row.via, row.recorded_at, row.received_at, row.cid,
+        getattr(row, "seq", None), getattr(row, "created_seq", None), row.deleted,
+    )  # fmt: skip

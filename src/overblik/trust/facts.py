@@ -1,0 +1,140 @@
+"""Facts from messages, applied so that the order of arrival does not matter.
+
+A fact is one resource that a message states, under a business key that the same source uses again
+when it says something newer of the same thing. It is ordered by when it happened (and by message
+id where that is equal), never by when it came: an older fact that comes late changes nothing, and a
+correction that comes first stands.
+
+A Patient is stated in parts (`facets`), because each kind of message says only some of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.references import rewrite
+from overblik.store.body import unpack
+from overblik.store.unit import Staged
+from overblik.trust.work import Work, same_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from overblik.fhir.strict_json import Json
+
+Order = tuple[str, str]
+"""(instant in UTC as ISO text, tie-breaking message id): compared as it stands."""
+
+
+@dataclass(slots=True)
+class Fact:
+    """One stated resource. Other facts of the same message are referred to as `fact:KEY`.
+
+    `facets` maps the name of a part to its elements; None means the resource is stated whole.
+    `choose` picks among rows whose key begins with `key` (newest first) or returns None for a new
+    one; without it the key itself decides.
+    """
+
+    key: str
+    resource: Json
+    source: str
+    order: Order
+    origins: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    recorded: datetime | None = None
+    facets: dict[str, tuple[str, ...]] | None = None
+    raw: tuple[str, bytes] | None = None
+    registered: bool = False
+    choose: Callable[[Json, list[tuple[str, Json]]], str | None] | None = None
+
+
+def order_of(moment: datetime, tie: str) -> Order:
+    """Return the order of a fact from the instant it happened."""
+    return moment.isoformat(timespec="microseconds"), tie
+
+
+async def apply(work: Work, pid: int, facts: list[Fact]) -> dict[str, str]:
+    """Apply the facts of one message to one record; return {fact key: "Type/id"}."""
+    await work.unit.lock(pid)
+    keys = [await _full_key(work, pid, fact) for fact in facts]
+    rows = {row.fact_key: row for row in await work.unit.rows(pid, facts=tuple(keys))}
+    references = {}
+    for key, fact in zip(keys, facts, strict=True):
+        row = rows.get(key)
+        resource_id = row.id if row else work.unit.keys.id()
+        references[fact.key] = f"{fact.resource['resourceType']}/{resource_id}"
+    for key, fact in zip(keys, facts, strict=True):
+        stated = rewrite(fact.resource, lambda text: _resolve(text, references))
+        stated["id"] = references[fact.key].split("/", 1)[1]
+        _apply_one(work, pid, key, fact, stated, rows.get(key))
+    return references
+
+
+def _resolve(text: str, references: dict[str, str]) -> str:
+    return references[text[5:]] if text.startswith("fact:") else text
+
+
+async def _full_key(work: Work, pid: int, fact: Fact) -> str:
+    """Return the stored key of a fact: its source and business key, and which of several it is."""
+    key = f"{fact.source}|{fact.resource['resourceType']}|{fact.key}"
+    if fact.choose is None:
+        return key
+    rows = await work.unit.rows_like(pid, key + "|")
+    known = [
+        (row.fact_key, unpack(row.type, row.id, row.version, row.received_at, row.body))
+        for row in rows
+        if row.body
+    ]
+    chosen = fact.choose(fact.resource, sorted(known, key=lambda item: item[0]))
+    return chosen if chosen is not None else f"{key}|{work.unit.keys.id()}"
+
+
+def _apply_one(work: Work, pid: int, key: str, fact: Fact, stated: Json, row: Any) -> None:
+    names = fact.facets or {"": ()}
+    known: dict[str, list[str]] = dict(row.facets) if row and row.facets else {}
+    newer = [name for name in names if name not in known or tuple(known[name]) < fact.order]
+    if row is not None and not newer:
+        return
+    current = unpack(row.type, row.id, row.version, row.received_at, row.body) if row and row.body else None
+    merged = stated if fact.facets is None or current is None else _merge(current, stated, fact.facets, newer)
+    facets = known | {name: list(fact.order) for name in newer}
+    if current is not None and same_content(current, merged) and _same_source(row, fact):
+        # Said again, later: no new version, but an older fact must not undo it.
+        work.unit.touch(pid, row.rid, facets)
+        return
+    work.stage(
+        Staged(
+            pid=pid,
+            rid=row.rid if row else work.unit.keys.number(),
+            type=fact.resource["resourceType"],
+            id=stated["id"],
+            version=row.version + 1 if row else 1,
+            resource=merged,
+            source=fact.source,
+            via=work.caller.via,
+            origins=[fact.source, *fact.origins],
+            labels=fact.labels,
+            recorded_at=fact.recorded,
+            fact_key=key,
+            facets=facets,
+            raw=fact.raw if row is None else None,
+        ),
+        registered=fact.registered,
+    )
+
+
+def _same_source(row: Any, fact: Fact) -> bool:
+    return row.source == fact.source and set(fact.origins) <= set(row.origins)
+
+
+def _merge(current: Json, stated: Json, facets: dict[str, tuple[str, ...]], newer: list[str]) -> Json:
+    """Return the current resource with the newer parts replaced by what is stated of them."""
+    merged = dict(current)
+    for name in newer:
+        for element in facets[name]:
+            merged.pop(element, None)
+            if element in stated:
+                merged[element] = stated[element]
+    return merged

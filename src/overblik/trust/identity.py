@@ -1,0 +1,105 @@
+"""Who is asking, for which organisation, why: the caller that every access names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid4
+
+from overblik.fhir.errors import Forbidden
+from overblik.fhir.identifiers import CPR
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Kind = Literal["citizen", "professional", "source", "system"]
+Purpose = Literal["TREAT", "PATRQT", "HSYSADMIN", "BTG"]
+PURPOSES: dict[str, str] = {
+    "TREAT": "behandling",
+    "PATRQT": "egen indsigt",
+    "HSYSADMIN": "systemdrift",
+    "BTG": "værdispring",
+}
+"""Purposes of use (http://terminology.hl7.org/CodeSystem/v3-ActReason) and their Danish words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's caller. `orgs` is the unit signed in at and every unit above it.
+
+    `id` is the CPR of a citizen, the authorisation id of a professional, the name of a source.
+    `organisations` are those a registered source speaks for; None stands for a test gateway, which
+    delivers for any sender.
+    """
+
+    kind: Kind
+    id: str
+    name: str
+    role: str = ""
+    org: str = ""
+    org_name: str = ""
+    orgs: tuple[str, ...] = ()
+    purpose: Purpose = "TREAT"
+    reason: str = ""
+    on_behalf: str = ""
+    organisations: tuple[str, ...] | None = ()
+    channel: str = "api"
+    request: UUID = field(default_factory=uuid4)
+
+    @property
+    def viewer(self) -> str:
+        """The key under which this person's own looks are remembered."""
+        return f"{self.kind}|{self.id}|{self.org}"
+
+    @property
+    def via(self) -> str:
+        """The name under which this caller's deliveries are kept."""
+        return self.id if self.kind == "source" else self.kind
+
+    def asking(self, *, channel: str = "", reason: str = "") -> Caller:
+        """Return the caller for one new request."""
+        return replace(self, request=uuid4(), channel=channel or self.channel, reason=reason or self.reason)
+
+    def params(self, now: datetime, action: str, query: str = "") -> dict[str, Any]:
+        """Return the parameters that the door's statements share."""
+        return {
+            "now": now,
+            "system": CPR,
+            "value": self.id if self.kind == "citizen" else "",
+            "person": self.id,
+            "org": self.org,
+            "orgs": list(self.orgs),
+            "via": self.via,
+            "request": self.request,
+            "channel": self.channel,
+            "action": action,
+            "actor_kind": self.kind,
+            "actor": self.id,
+            "actor_name": self.name,
+            "actor_role": self.role,
+            "org_name": self.org_name,
+            "on_behalf": self.on_behalf,
+            "purpose": self.purpose,
+            "reason": self.reason,
+            "query": query,
+        }
+
+
+def system_caller(reason: str) -> Caller:
+    """Return the system itself: reads all, logged per patient."""
+    return Caller("system", "system", "Overblik", purpose="HSYSADMIN", reason=reason, organisations=None)
+
+
+Interaction = Literal["read", "write", "operate"]
+_MAY: dict[Kind, frozenset[Interaction]] = {
+    "citizen": frozenset({"read"}),
+    "professional": frozenset({"read"}),
+    "source": frozenset({"read", "write", "operate"}),
+    "system": frozenset({"read", "write", "operate"}),
+}
+
+
+def require(caller: Caller, interaction: Interaction) -> None:
+    """Refuse what this kind of caller may never do; decided before any look-up."""
+    if interaction not in _MAY[caller.kind]:
+        raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")

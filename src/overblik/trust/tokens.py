@@ -1,0 +1,119 @@
+"""The test issuer: signed access tokens and sign-in links for demo and test.
+
+It stands where MitID and an authorization server will stand, and refuses to exist anywhere else.
+A link carries its claims encrypted, so that no CPR is ever in an address.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from joserfc import jwe, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from overblik.fhir.errors import Forbidden, Unauthenticated
+from overblik.fhir.identifiers import CPR, canonical
+from overblik.fhir.strict_json import dumps, load_object
+from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
+from overblik.trust.sources import registered
+
+if TYPE_CHECKING:
+    from overblik.store.database import Database
+    from overblik.trust.keyring import Keyring
+    from overblik.trust.organisations import Directory
+
+ISSUER = "urn:overblik:test-issuer"
+AUDIENCE = "urn:overblik"
+LIFETIME = 12 * 3600
+TEST_MODES = frozenset({"demo", "test"})
+
+
+class TestIssuer:
+    """Issues and checks the test tokens. Times are the machine's, never a demo's moved clock."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    def __init__(self, mode: str, keyring: Keyring, database: Database, directory: Directory) -> None:
+        if mode not in TEST_MODES:
+            raise Forbidden("test-issuer-refused", "The test issuer runs in demo and test only.")
+        self._signing = OctKey.import_key(keyring.key("token"))
+        self._sealing = OctKey.import_key(keyring.key("link"))
+        self._database = database
+        self._directory = directory
+
+    def token(self, claims: dict[str, Any]) -> str:
+        """Return a signed token (JWT, HS256) for these claims."""
+        return jwt.encode({"alg": "HS256"}, self._stamped(claims), self._signing, algorithms=["HS256"])
+
+    def link(self, claims: dict[str, Any]) -> str:
+        """Return the sealed part of a sign-in link."""
+        header = {"alg": "dir", "enc": "A256GCM"}
+        return jwe.encrypt_compact(header, dumps(self._stamped(claims)), self._sealing)
+
+    async def caller(self, token: str) -> Caller:
+        """Return whom a token stands for; Unauthenticated for every other text."""
+        try:
+            decoded = jwt.decode(token, self._signing, algorithms=["HS256"])
+        except (JoseError, ValueError):
+            raise Unauthenticated from None
+        return await self._caller(decoded.claims)
+
+    async def caller_of_link(self, sealed: str) -> Caller:
+        """Return whom a sign-in link stands for."""
+        try:
+            opened = jwe.decrypt_compact(sealed, self._sealing, algorithms=["dir", "A256GCM"])
+        except (JoseError, ValueError):
+            raise Unauthenticated from None
+        return await self._caller(load_object(opened.plaintext or b"{}"))
+
+    def _stamped(self, claims: dict[str, Any]) -> dict[str, Any]:
+        now = int(time.time())
+        stamp = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + LIFETIME,
+            "jti": secrets.token_hex(8),
+        }
+        return {**claims, **stamp}
+
+    async def _caller(self, claims: dict[str, Any]) -> Caller:
+        now = int(time.time())
+        if claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
+            raise Unauthenticated
+        if not isinstance(claims.get("exp"), int) or claims["exp"] <= now:
+            raise Unauthenticated
+        await self._directory.refresh()
+        return await caller_from(claims, self._database, self._directory)
+
+
+async def caller_from(claims: dict[str, Any], database: Database, directory: Directory) -> Caller:
+    """Return the caller that checked claims describe; the organisation's place is looked up now."""
+    kind = cast("Kind", claims.get("kind"))
+    subject = str(claims.get("sub", ""))
+    org = str(claims.get("org", ""))
+    unit = directory.find(org) if org else None
+    organisations: tuple[str, ...] | None = ()
+    if kind == "citizen":
+        subject = canonical(CPR, subject).value
+    elif kind == "source":
+        organisations = await registered(database, subject)
+    elif kind == "system":
+        organisations = None
+    purpose = claims.get("purpose")
+    default: Purpose = {"citizen": "PATRQT", "system": "HSYSADMIN"}.get(kind, "TREAT")  # type: ignore[assignment]
+    return Caller(
+        kind=kind,
+        id=subject,
+        name=str(claims.get("name", "")),
+        role=str(claims.get("role", "")),
+        org=org,
+        org_name=unit.name if unit else str(claims.get("org_name", "")),
+        orgs=directory.path(org) if org else (),
+        purpose=cast("Purpose", purpose) if purpose in PURPOSES else default,
+        reason=str(claims.get("reason", "")),
+        organisations=organisations,
+    )

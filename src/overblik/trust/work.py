@@ -1,0 +1,340 @@
+"""The writing side of the door: one transaction's work, for one caller.
+
+A source writes only its own: it may change what it delivered, put new data in records that it
+names by CPR or by a Patient of its own, and nothing else. What it may not see reads as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.dates import parse_interval
+from overblik.fhir.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
+from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
+from overblik.fhir.index import patient_references
+from overblik.fhir.references import parse_reference
+from overblik.fhir.strict_json import dumps
+from overblik.store.queries import sql
+from overblik.store.search import compile_search, compile_shared
+from overblik.store.unit import Staged, StagedShared
+from overblik.trust.access import is_shared
+from overblik.trust.evidence import Durations, relations
+from overblik.trust.organisations import store_organisation
+from overblik.trust.sources import source_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from overblik.fhir.query import Query
+    from overblik.fhir.strict_json import Json
+    from overblik.store.unit import Unit
+    from overblik.trust.identity import Caller
+    from overblik.trust.organisations import Directory
+
+ERRORS = {
+    "cpr-impossible": "The CPR number has no such date; check its digits.",
+    "cpr-contradicts-birth-date": "The CPR number and the birth date contradict each other.",
+    "ecpr-impossible": "The replacement CPR number is not of the form its system prescribes.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a write left behind."""
+
+    type: str
+    id: str
+    version: int
+    updated: datetime
+    resource: Json | None
+    created: bool = False
+
+
+class Work:
+    """Writes of one caller in one transaction; nothing is sent before the unit is flushed."""
+
+    def __init__(
+        self, unit: Unit, caller: Caller, directory: Directory, durations: Durations, index_key: bytes
+    ) -> None:
+        self.unit = unit
+        self.caller = caller
+        self.directory = directory
+        self.durations = durations
+        self._index_key = index_key
+        self._new: dict[tuple[str, str], Staged] = {}
+        self._read: dict[tuple[str, str], Any] = {}
+        self._persons: dict[tuple[Identifier, str], int] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The instant of this transaction."""
+        return self.unit.now
+
+    # -- resources, as the REST interface writes them
+
+    async def create(self, resource: Json, *, new_id: str = "") -> Stored:
+        """Store a new resource under a random id (or one of the caller's own namespace)."""
+        resource_type, resource_id = resource["resourceType"], new_id or self.unit.keys.id()
+        resource = {**resource, "id": resource_id}
+        source = source_of(self.caller, resource)
+        if is_shared(resource_type):
+            return await self._put_shared(resource, 1, source)
+        pid, others = await self._home(resource, source)
+        await self.unit.lock(pid)
+        staged = Staged(
+            pid=pid, rid=self.unit.keys.number(), type=resource_type, id=resource_id, version=1,
+            resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
+        )  # fmt: skip
+        return self._stage(staged, created=True)
+
+    async def update(
+        self, resource_type: str, resource_id: str, resource: Json, *, if_match: int | None = None
+    ) -> Stored:
+        """Replace the caller's own resource; a new id is taken only in the caller's namespace."""
+        if resource.get("resourceType") != resource_type or resource.get("id") != resource_id:
+            text = "The resource's type and id must be those of the address."
+            raise Unprocessable("id-mismatch", text, expression=f"{resource_type}.id")
+        row = await self._own_row(resource_type, resource_id)
+        if row is None:
+            if if_match is None and resource_id.startswith(f"{self.caller.via}."):
+                return await self.create(resource, new_id=resource_id)
+            raise NotFound
+        if if_match is not None and row.version != if_match:
+            raise PreconditionFailed("version-changed", "The version has changed; read it again.")
+        source = source_of(self.caller, resource)
+        if is_shared(resource_type):
+            return await self._put_shared(resource, row.version + 1, source)
+        pid, others = await self._home(resource, source, existing=row.pid)
+        if pid != row.pid:
+            raise Unprocessable(
+                "patient-changed", "A resource cannot be moved to another patient by an update."
+            )
+        staged = Staged(
+            pid=pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
+            resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
+            fact_key=row.fact_key, facets=row.facets,
+        )  # fmt: skip
+        return self._stage(staged, created=False)
+
+    async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> Stored:
+        """Mark the caller's own resource as deleted; every version stays."""
+        row = await self._own_row(resource_type, resource_id)
+        if row is None:
+            raise NotFound
+        if if_match is not None and row.version != if_match:
+            raise PreconditionFailed("version-changed", "The version has changed; read it again.")
+        if row.deleted:
+            return Stored(resource_type, resource_id, row.version, row.received_at, None)
+        if is_shared(resource_type):
+            self.unit.stage_shared(
+                StagedShared(resource_type, resource_id, row.version + 1, None, row.source, self.caller.via)
+            )
+            return Stored(resource_type, resource_id, row.version + 1, self.now, None)
+        staged = Staged(
+            pid=row.pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
+            resource=None, source=row.source, via=self.caller.via, origins=list(row.origins),
+            fact_key=row.fact_key, facets=row.facets,
+        )  # fmt: skip
+        return self._stage(staged, created=False)
+
+    async def current(self, resource_type: str, resource_id: str) -> Stored:
+        """Return the version that stands, as the answer to a condition that found it."""
+        row = await self._own_row(resource_type, resource_id)
+        if row is None:
+            raise NotFound
+        return Stored(resource_type, resource_id, row.version, row.received_at, {})
+
+    async def match(self, query: Query) -> list[tuple[str, str]]:
+        """Return (type, id) of what a condition finds with the caller's rights, two at the most."""
+        digest = hashlib.blake2b(
+            f"{self.caller.via}|{query.type}|{query.applied}".encode(), digest_size=8
+        ).digest()
+        lock = {"key": int.from_bytes(digest, "big", signed=True)}
+        await self.unit.transaction.fetch(sql("lock_key"), lock)
+        if is_shared(query.type):
+            compiled = compile_shared(query, self._index_key, None)
+            params = compiled.params
+        else:
+            compiled = compile_search(query, self.caller.kind, self._index_key, None)
+            params = self.caller.params(self.now, "condition", f"{query.type}?…") | compiled.params
+        rows = await self.unit.transaction.fetch(compiled.text, params | {"limit": 2})
+        return [(row.type, row.id) for row in rows]
+
+    # -- records
+
+    async def person(self, identifiers: list[Identifier], source: str, birth_date: str = "") -> int:
+        """Return the record of a person, opened if nobody has it; its identifiers are tied to it.
+
+        National identifiers stand for one person everywhere, any other only for its source.
+        """
+        national = [i for i in identifiers if i.system in PERSON_SYSTEMS]
+        for identifier in national:
+            if problem := person_identifier_problem(identifier, birth_date):
+                raise Unprocessable(problem, ERRORS[problem], expression="Patient.identifier")
+        scoped = [(i, "") for i in national] or [(i, source) for i in identifiers if i.value]
+        for identifier, scope in scoped:
+            pid = self._persons.get((identifier, scope))
+            if pid is None:
+                pid = await self.unit.find_person(identifier.system, identifier.value, scope)
+            if pid is not None:
+                self._persons[identifier, scope] = pid
+                return pid
+        return await self._open(scoped)
+
+    async def _open(self, scoped: list[tuple[Identifier, str]]) -> int:
+        """Open a record for identifiers nobody has; whoever claims the first one first, wins."""
+        pid = await self.unit.open_record("person")
+        for number, (identifier, scope) in enumerate(scoped):
+            claimed = await self.unit.claim_person(identifier.system, identifier.value, scope, pid)
+            if not claimed and number == 0:
+                found = await self.unit.find_person(identifier.system, identifier.value, scope)
+                return found if found is not None else pid
+            self._persons[identifier, scope] = pid
+        return pid
+
+    async def _home(
+        self, resource: Json, source: str, *, existing: int | None = None
+    ) -> tuple[int, list[int]]:
+        """Return the record a resource belongs to and the other records it is also about."""
+        if resource["resourceType"] == "Patient":
+            identifiers = [
+                canonical(str(i.get("system", "")), str(i.get("value", "")))
+                for i in resource.get("identifier", ())
+            ]
+            if existing is not None and not any(i.system in PERSON_SYSTEMS for i in identifiers):
+                return existing, []
+            return await self.person(identifiers, source, str(resource.get("birthDate", ""))), []
+        pids = [await self._subject(reference) for reference in patient_references(resource)]
+        found = list(dict.fromkeys(pid for pid in pids if pid is not None))
+        if found:
+            home = existing if existing in found else found[0]
+            return home, [pid for pid in found if pid != home]
+        return existing if existing is not None else await self.unit.open_record("unattached"), []
+
+    async def _subject(self, reference: Json) -> int | None:
+        """Return the record of a Patient reference; None where it names something else.
+
+        A Patient that the caller may not see is answered like one that does not exist.
+        """
+        identifier = reference.get("identifier", {})
+        target = parse_reference(str(reference.get("reference", "")))
+        if target is None:
+            named = canonical(str(identifier.get("system", "")), str(identifier.get("value", "")))
+            if named.system in PERSON_SYSTEMS:
+                return await self.person([named], "")
+            if not reference.get("reference") or reference.get("type") not in {None, "Patient"}:
+                return None
+            raise _unknown_subject()
+        if target.type != "Patient":
+            return None
+        row = await self._own_row("Patient", target.id)
+        if row is None or row.deleted:
+            raise _unknown_subject()
+        return int(row.pid)
+
+    def place_of(self, reference: str) -> tuple[int, int] | None:
+        """Return (record, row) of a resource written in this unit, by `Type/id`."""
+        resource_type, _, resource_id = reference.partition("/")
+        staged = self._new.get((resource_type, resource_id))
+        return (staged.pid, staged.rid) if staged else None
+
+    async def _own_row(self, resource_type: str, resource_id: str) -> Any:
+        """Return the current row of a resource the caller delivered (the system: any); else None."""
+        if (staged := self._new.get((resource_type, resource_id))) is not None:
+            return _as_row(staged, self.now)
+        if (resource_type, resource_id) not in self._read:
+            self._read[resource_type, resource_id] = await self._load(resource_type, resource_id)
+        return self._read[resource_type, resource_id]
+
+    async def _load(self, resource_type: str, resource_id: str) -> Any:
+        transaction = self.unit.transaction
+        if is_shared(resource_type):
+            rows = await transaction.fetch(sql("load_shared"), {"type": resource_type, "id": resource_id})
+        else:
+            place = await transaction.fetch(sql("locate"), {"types": [resource_type], "ids": [resource_id]})
+            if not place:
+                return None
+            await self.unit.lock(place[0].pid)
+            rows = await self.unit.rows(place[0].pid, rids=(place[0].rid,))
+        if not rows or (self.caller.kind != "system" and rows[0].via != self.caller.via):
+            return None
+        return rows[0]
+
+    # -- staging
+
+    def _stage(self, staged: Staged, *, created: bool) -> Stored:
+        self.stage(staged, registered=False)
+        return Stored(staged.type, staged.id, staged.version, self.now, staged.resource, created)
+
+    def stage(self, staged: Staged, *, registered: bool) -> None:
+        """Stage one version with the relations it is evidence of."""
+        if staged.resource is not None:
+            found = relations(
+                staged.resource, self.now, self.directory.token, self.durations, registered=registered
+            )
+            message = staged.type
+            staged.relations = [
+                type(r)(unit, r.kind, r.valid_from, r.valid_until)
+                for r in found
+                for unit in (self.directory.route(r.org, message) if r.kind == "addressed" else [r.org])
+            ]
+        self._new[staged.type, staged.id] = staged
+        self.unit.stage(staged)
+
+    async def _put_shared(self, resource: Json, version: int, source: str) -> Stored:
+        staged = StagedShared(
+            resource["resourceType"], resource["id"], version, resource, source, self.caller.via
+        )
+        if staged.type == "Organization":
+            if self.caller.kind != "system" and self.caller.organisations is not None:
+                own = {i.get("value") for i in resource.get("identifier", ())}
+                if not own & set(self.caller.organisations):
+                    raise Conflict("not-your-organisation", "A source describes only its own organisations.")
+            await store_organisation(self.unit.transaction, resource)
+        self.unit.stage_shared(staged)
+        return Stored(staged.type, staged.id, version, self.now, resource, version == 1)
+
+
+def _unknown_subject() -> Unprocessable:
+    text = "The patient is not known to you: send the Patient first, or name the patient by CPR in subject.identifier."
+    return Unprocessable("patient-unknown", text)
+
+
+def _as_row(staged: Staged, now: datetime) -> Any:
+    """Give a staged version the shape of a stored row."""
+
+    @dataclass
+    class Row:
+        pid: int
+        rid: int
+        version: int
+        deleted: bool
+        via: str
+        source: str
+        origins: list[str]
+        fact_key: str | None
+        facets: dict[str, Any] | None
+        received_at: datetime
+
+    return Row(
+        staged.pid, staged.rid, staged.version, staged.resource is None, staged.via, staged.source,
+        staged.origins, staged.fact_key, staged.facets, now,
+    )  # fmt: skip
+
+
+def same_content(left: Json, right: Json) -> bool:
+    """Say whether two resources differ in nothing but what the server sets."""
+    return _plain(left) == _plain(right)
+
+
+def _plain(resource: Json) -> bytes:
+    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}}
+    return dumps({**{k: resource[k] for k in sorted(resource) if k not in {"id", "meta"}}, "meta": meta})
+
+
+def instant_of(text: str) -> datetime | None:
+    """Return the start of a FHIR date as an instant."""
+    interval = parse_interval(text)
+    return interval.start if interval else None

@@ -1,0 +1,76 @@
+"""Runs writing work in one durable transaction, with its change row and its log entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from psycopg import errors
+
+from overblik.fhir.errors import Unavailable
+from overblik.store.unit import Unit
+from overblik.trust.evidence import Durations
+from overblik.trust.identity import require
+from overblik.trust.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from overblik.clock import Clock
+    from overblik.store.database import Database, Transaction
+    from overblik.store.keys import Keys
+    from overblik.trust.identity import Caller
+    from overblik.trust.organisations import Directory
+
+T = TypeVar("T")
+ATTEMPTS = 3
+
+
+class Writer:
+    """The writing side of the door. One instance serves every request of a process."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        keys: Keys,
+        index_key: bytes,
+        directory: Directory,
+        durations: Durations | None = None,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.keys = keys
+        self.directory = directory
+        self._index_key = index_key
+        self._durations = durations or Durations()
+
+    async def write(self, caller: Caller, action: str, what: str, work: Callable[[Work], Awaitable[T]]) -> T:
+        """Run `work` in a transaction and commit it durably, or leave nothing of it.
+
+        A lost race for the same id or key runs the work again, on what the winner left.
+        """
+        require(caller, "write")
+        await self.directory.refresh()
+        for _ in range(ATTEMPTS):
+            try:
+                return await self.database.retrying(lambda t: self._run(t, caller, action, what, work))
+            except errors.UniqueViolation:
+                continue
+        raise Unavailable("too-much-contention", "Too many writers at once; try again in a second.")
+
+    async def _run(
+        self,
+        transaction: Transaction,
+        caller: Caller,
+        action: str,
+        what: str,
+        work: Callable[[Work], Awaitable[T]],
+    ) -> T:
+        now = self.clock.now()
+        unit = Unit(transaction, self.keys, self._index_key, now)
+        result = await work(Work(unit, caller, self.directory, self._durations, self._index_key))
+        entry = caller.params(now, action, what) | {
+            "rule": "system" if caller.kind == "system" else "own delivery"
+        }
+        await unit.flush(caller.via, entry)
+        return result
