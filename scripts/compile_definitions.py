@@ -52,7 +52,7 @@ def read_package(path: Path) -> dict[str, Json]:
 
 def code_list(url: str, sets: dict[str, Json], systems: dict[str, Json]) -> list[str] | None:
     """Expand a value set to its codes, or None where that needs more than this package."""
-    value_set = sets.get(url.split("|")[0])
+    value_set = sets.get(url.split("|", maxsplit=1)[0])
     if value_set is None or "exclude" in value_set.get("compose", {}):
         return None
     codes: list[str] = []
@@ -94,9 +94,7 @@ def compile_element(element: Json, kind: str, codes: dict[str, list[str]], expan
     compiled: Json = {"t": types, "min": element["min"]}
     compiled["max"] = None if element["max"] == "*" else int(element["max"])
     targets = {
-        profile.rsplit("/", 1)[-1]
-        for entry in element.get("type", [])
-        for profile in entry.get("targetProfile", [])
+        profile.rsplit("/", 1)[-1] for entry in element.get("type", []) for profile in entry.get("targetProfile", [])
     }
     if targets and targets != {"Resource"}:
         compiled["r"] = sorted(targets)

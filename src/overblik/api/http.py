@@ -13,13 +13,14 @@ from overblik.fhir.strict_json import dumps, load_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from overblik.api.routes import Route
     from overblik.exchange.inbox import Inbox
     from overblik.fhir.strict_json import Json
     from overblik.overview.service import Overviews
     from overblik.trust.access import Disclosed, Door
     from overblik.trust.identity import Caller
-    from overblik.trust.writer import Writer
     from overblik.trust.work import Stored
+    from overblik.trust.writer import Writer
 
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
@@ -34,6 +35,7 @@ class Services:
     writer: Writer
     inbox: Inbox
     overviews: Overviews
+    routes: tuple[Route, ...]
     software: str
     mode: str
 
@@ -77,9 +79,7 @@ class Request:
             return None
         match = _ETAG.fullmatch(text.strip())
         if match is None:
-            raise Malformed(
-                "etag-invalid", 'If-Match takes an ETag such as W/"3".', expression="http.If-Match"
-            )
+            raise Malformed("etag-invalid", 'If-Match takes an ETag such as W/"3".', expression="http.If-Match")
         return int(match[1])
 
     @property

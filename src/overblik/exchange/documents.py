@@ -65,9 +65,7 @@ def _author(composition: Json, bundle: MessageBundle) -> Party:
             return party
     organisations = [r for r in bundle.resources if r["resourceType"] == "Organization"]
     return (
-        bundle.organisation({"reference": f"Organization/{organisations[0].get('id')}"})
-        if organisations
-        else Party()
+        bundle.organisation({"reference": f"Organization/{organisations[0].get('id')}"}) if organisations else Party()
     )
 
 

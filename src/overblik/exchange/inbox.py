@@ -17,7 +17,7 @@ Duplicates follow MedCom's reliable messaging, scoped by sender and kept as long
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from overblik.exchange.message import Message
     from overblik.trust.facts import Fact
     from overblik.trust.identity import Caller
-    from overblik.trust.intake import Transaction
     from overblik.trust.work import Work
     from overblik.trust.writer import Writer
 
@@ -72,6 +71,7 @@ class Receipt:
     answer: bytes
     iid: UUID
     format: str = ""
+    reason: str = ""
 
 
 class Inbox:
@@ -163,9 +163,7 @@ class Inbox:
             text = "Another message with this id and other content is known; give the message a new id."
             raise Unprocessable("same-id-other-content", text)
         if taken == ["bundle"] and len(message.ids) > 1:
-            raise Unprocessable(
-                "bundle-id-reused", "The Bundle id was used before; a Bundle id is used once."
-            )
+            raise Unprocessable("bundle-id-reused", "The Bundle id was used before; a Bundle id is used once.")
         answer = await self.intake.answer_of(earlier[0].iid, transaction)
         code = "duplicate" if len(taken) == len(message.ids) else "resubmitted"
         if not answer:
@@ -178,26 +176,20 @@ class Inbox:
         """Take an acknowledgement: of our own message, or dropped. None is ever acknowledged."""
         ours = await self.intake.was_sent(message.acknowledges)
         code = "acknowledged" if ours else "acknowledges-unknown"
-        text = (
-            "Noted."
-            if ours
-            else "No message with that id was sent from here; the acknowledgement is dropped."
-        )
+        text = "Noted." if ours else "No message with that id was sent from here; the acknowledgement is dropped."
         state = "applied" if ours else "refused"
         await self.intake.settle(iid, Settled(state, message.format, message.sender.token, code, text))
         severity = "information" if ours else "warning"
         outcome = operation_outcome([Issue(code, text, "informational", severity=severity)])
-        return Receipt(state, code, dumps(outcome), iid, message.format)
+        return Receipt(state, code, dumps(outcome), iid, message.format, text)
 
-    async def _reject(
-        self, caller: Caller, message: Message | None, error: OverblikError, iid: UUID
-    ) -> Receipt:
+    async def _reject(self, caller: Caller, message: Message | None, error: OverblikError, iid: UUID) -> Receipt:
         """Hold (or refuse) a message and answer with a fatal-error; a copy of it is answered alike.
 
         A held message does not take its ids: its sender may mend it and send it again under them.
         """
         state = "refused" if isinstance(error, Forbidden) else "held"
-        log.warning("inbox." + state, code=error.code, iid=str(iid), via=caller.via)
+        log.warning("inbox.rejected", state=state, code=error.code, iid=str(iid), via=caller.via)
         answer = self._answer(message, "fatal-error", error.issues)
         settled = Settled(
             state, message.format if message else "", message.sender.token if message else "", error.code, error.text
@@ -208,9 +200,9 @@ class Inbox:
                 answer = await self.intake.answer_of(found["digest"].iid, transaction) or answer
                 settled = replace(settled, reason=settled.reason + " (A copy of one received before.)")
             await self.intake.settle(iid, settled, answer, transaction)
-        return Receipt(state, error.code, answer, iid, settled.format)
+        return Receipt(state, error.code, answer, iid, settled.format, error.text)
 
-    async def _first_of(self, transaction: Transaction, message: Message, iid: UUID) -> bool:
+    async def _first_of(self, transaction: Any, message: Message, iid: UUID) -> bool:
         kind, value = _digest_key(message)
         return await self.intake.claim(transaction, iid, message.sender.token, kind, value, message.digest)
 

@@ -6,20 +6,19 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from overblik.exchange.parties import Party
 from overblik.fhir.dates import local_date_time
+from overblik.fhir.reading import EPISODE
 from overblik.trust.facts import Fact, Order, order_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from overblik.exchange.parties import Party
     from overblik.fhir.identifiers import Identifier
     from overblik.fhir.strict_json import Json
 
 PATIENT = "patient"
 RAW = "raw"
-EPISODE = "http://hl7.org/fhir/StructureDefinition/workflow-episodeOfCare"
-"""The standard extension that ties a resource to an episode of care."""
 
 
 @dataclass(slots=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from overblik.fhir.identifiers import SOR
-from overblik.trust.evidence import org_token
+from overblik.fhir.identifiers import SOR, org_token
 
 if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json

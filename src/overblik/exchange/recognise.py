@@ -80,11 +80,7 @@ def _message_bundle(body: Json) -> Message:
     if not chain:
         raise Unprocessable("provenance-missing", "The message has no Provenance.", expression="Bundle.entry")
     step = next((s for s in reversed(chain) if s.message == header.get("id")), chain[-1])
-    ids = [
-        (kind, str(value))
-        for kind, value in (("bundle", body.get("id")), ("header", header.get("id")))
-        if value
-    ]
+    ids = [(kind, str(value)) for kind, value in (("bundle", body.get("id")), ("header", header.get("id"))) if value]
     message = Message(
         format=f"MedCom FHIR {bundle.event}",
         sender=sender,

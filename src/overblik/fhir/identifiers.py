@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CPR = "urn:oid:1.2.208.176.1.2"
 X_ECPR = "urn:oid:1.2.208.176.1.6.1.1"
@@ -127,3 +127,10 @@ def gln_is_valid(value: str) -> bool:
 def sor_is_valid(value: str) -> bool:
     """A SOR code has eleven digits or more."""
     return value.isdigit() and 11 <= len(value) <= 18
+
+
+def org_token(identifier: dict[str, Any]) -> str:
+    """Return the key of an organisation from one of its identifiers: SOR, else `yder:`, `gln:`."""
+    system, value = canonical(str(identifier.get("system", "")), str(identifier.get("value", "")))
+    prefix = {SOR: "", YDER: "yder:", GLN: "gln:"}.get(system)
+    return f"{prefix}{value}" if prefix is not None and value else ""

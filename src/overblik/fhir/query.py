@@ -160,9 +160,7 @@ def _patients(value: str) -> Patients:
     for part in _split(value):
         kind, _, identifier = part.rpartition("/")
         if kind and kind.rsplit("/", 1)[-1] != "Patient":
-            raise Malformed(
-                "search-value-invalid", "patient takes the id of a Patient.", expression="http.patient"
-            )
+            raise Malformed("search-value-invalid", "patient takes the id of a Patient.", expression="http.patient")
         ids.append(identifier)
     return Patients(ids=tuple(ids))
 
@@ -177,9 +175,7 @@ def _patient_identifiers(value: str) -> Patients:
 
 def _dates(param: str, parts: list[str]) -> Dates:
     if len(parts) > MOST_DATES:
-        raise Malformed(
-            "search-too-long", f"At most {MOST_DATES} dates in {param}.", expression=f"http.{param}"
-        )
+        raise Malformed("search-too-long", f"At most {MOST_DATES} dates in {param}.", expression=f"http.{param}")
     return Dates(param, tuple(_date(param, part) for part in parts))
 
 

@@ -51,9 +51,7 @@ def rewrite(value: Any, change: Callable[[str], str]) -> Any:
     """Return a copy in which every literal reference, and every link in a url or uri, is changed."""
     if isinstance(value, dict):
         return {
-            key: change(item)
-            if key in {"reference", "url", "uri"} and isinstance(item, str)
-            else rewrite(item, change)
+            key: change(item) if key in {"reference", "url", "uri"} and isinstance(item, str) else rewrite(item, change)
             for key, item in value.items()
         }
     if isinstance(value, list):

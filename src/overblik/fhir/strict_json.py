@@ -34,9 +34,7 @@ def loads(data: bytes) -> Any:
     if len(data) > MAX_BYTES:
         raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
     try:
-        return jiter.from_json(
-            data, float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False
-        )
+        return jiter.from_json(data, float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         raise _malformed(str(error)) from None
 

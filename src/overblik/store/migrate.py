@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, LiteralString, cast
+from typing import TYPE_CHECKING, LiteralString
 
 from overblik.fhir.errors import Unavailable
 
@@ -42,7 +42,7 @@ def migrations() -> list[Migration]:
     for file in resources.files("overblik.store").joinpath("migrations").iterdir():
         number, _, rest = file.name.partition("_")
         if number.isdigit():
-            text = cast("LiteralString", file.read_text(encoding="utf-8"))  # part of the program
+            text = file.read_text(encoding="utf-8")  # part of the program
             found.append(Migration(int(number), rest.removesuffix(".sql"), text))
     return sorted(found, key=lambda m: m.number)
 
@@ -50,9 +50,7 @@ def migrations() -> list[Migration]:
 async def pending(database: Database) -> list[Migration]:
     """Return what is still to be applied; raise where the database is newer or was changed."""
     await database.run(_TABLE)
-    applied = {
-        row.number: row.digest for row in await database.fetch("select number, digest from schema_migration")
-    }
+    applied = {row.number: row.digest for row in await database.fetch("select number, digest from schema_migration")}
     known = {m.number: m for m in migrations()}
     if unknown := set(applied) - set(known):
         raise Unavailable("schema-newer", f"The database has migration {max(unknown)}; upgrade overblik.")

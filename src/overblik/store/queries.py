@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from overblik.store.visibility import KINDS, Kind, permit, visible
 
@@ -56,7 +56,7 @@ def named_queries() -> dict[str, NamedQuery]:
             if head["name"] in found:
                 raise ValueError(f"two queries are named {head['name']}")
             # These files are part of the program: their text is as literal as this source.
-            found[head["name"]] = NamedQuery(head["name"], head["scope"], cast("LiteralString", body))
+            found[head["name"]] = NamedQuery(head["name"], head["scope"], body)
     return found
 
 

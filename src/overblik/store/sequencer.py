@@ -29,7 +29,7 @@ async def drain(database: Database, clock: Clock, *, wait: bool = True) -> int:
 
     With `wait=False`, return at once when another process is numbering.
     """
-    total = 0
+    total: int = 0
     while True:
         async with database.transaction() as transaction:
             if wait:
@@ -37,8 +37,8 @@ async def drain(database: Database, clock: Clock, *, wait: bool = True) -> int:
             elif not (await transaction.fetch(sql("try_sequencer")))[0].mine:
                 return total
             params = {"now": clock.now(), "limit": BATCH}
-            changes = (await transaction.fetch(sql("sequence_changes"), params))[0].numbered
-            entries = (await transaction.fetch(sql("sequence_log"), params))[0].numbered
+            changes: int = (await transaction.fetch(sql("sequence_changes"), params))[0].numbered
+            entries: int = (await transaction.fetch(sql("sequence_log"), params))[0].numbered
         total += changes + entries
         if changes < BATCH and entries < BATCH:
             return total

@@ -159,11 +159,7 @@ class Unit:
         await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
         await many(
             sql("put_raw"),
-            [
-                {"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": s.raw[1]}
-                for s in staged
-                if s.raw
-            ],
+            [{"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": s.raw[1]} for s in staged if s.raw],
         )
         memberships = [
             {"pid": other, "home_pid": s.pid, "rid": s.rid, "type": s.type, "role": "about"}
@@ -238,9 +234,7 @@ class Unit:
             "source": staged.source,
             "via": staged.via,
             "received_at": self.now,
-            "tokens": sorted(set(index_row(staged.resource, self._index_key).tokens))
-            if staged.resource
-            else [],
+            "tokens": sorted(set(index_row(staged.resource, self._index_key).tokens)) if staged.resource else [],
             "index_version": INDEX_VERSION,
         }
 

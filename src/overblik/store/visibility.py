@@ -84,9 +84,7 @@ _SELF: LiteralString = """exists (select from person_key k
 
 _VISIBLE: dict[Kind, LiteralString] = {
     "citizen": "(not 'staff' = any({row}.labels) and ({row}.others is null or not exists ("
-    "select from unnest({row}.others) as o(pid) where not "
-    + _SELF.replace("{same}", _same("k.pid", "o.pid"))
-    + ")))",
+    "select from unnest({row}.others) as o(pid) where not " + _SELF.replace("{same}", _same("k.pid", "o.pid")) + ")))",
     "professional": "((not "
     + _DENIED
     + " or "

@@ -18,7 +18,6 @@ from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
 from overblik.store.queries import sql, sql_for
 from overblik.store.search import compile_search, compile_shared
-from overblik.trust.cursors import Cursors
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database
+    from overblik.trust.cursors import Cursors
     from overblik.trust.identity import Caller
 
 MOST_VERSIONS = 1000
@@ -285,9 +285,7 @@ def is_shared(resource_type: str) -> bool:
     return resource_type in _SHARED
 
 
-_PATIENT_OWNED = frozenset(
-    {"Task", "MessageHeader", "Binary", "Bundle", "Device", "GuidanceResponse", "Contract"}
-)
+_PATIENT_OWNED = frozenset({"Task", "MessageHeader", "Binary", "Bundle", "Device", "GuidanceResponse", "Contract"})
 _SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
 
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import LATEST, parse_interval
-from overblik.fhir.identifiers import GLN, SOR, YDER, canonical
 from overblik.fhir.index import interval_of
 from overblik.store.unit import RelationRow
 
@@ -37,15 +36,6 @@ class Durations:
 
 GONE = frozenset({"cancelled", "entered-in-error", "noshow", "rejected", "failed", "revoked", "proposed"})
 OPEN_TASK = frozenset({"accepted", "in-progress", "on-hold", "ready"})
-
-OrgOf = "Callable[[Json], str]"
-
-
-def org_token(identifier: Json) -> str:
-    """Return the key of an organisation from one of its identifiers: SOR, else `yder:`, `gln:`."""
-    system, value = canonical(str(identifier.get("system", "")), str(identifier.get("value", "")))
-    prefix = {SOR: "", YDER: "yder:", GLN: "gln:"}.get(system)
-    return f"{prefix}{value}" if prefix is not None and value else ""
 
 
 def relations(
@@ -117,9 +107,7 @@ def _contact(
     yield RelationRow(org, "contact", start.start if start else received, until)
 
 
-def _appointment(
-    resource: Json, org_of: Callable[[Json], str], durations: Durations
-) -> Iterator[RelationRow]:
+def _appointment(resource: Json, org_of: Callable[[Json], str], durations: Durations) -> Iterator[RelationRow]:
     span = interval_of("Period", {"start": resource.get("start", ""), "end": resource.get("end", "")})
     if span is None:
         return

@@ -83,9 +83,7 @@ async def _full_key(work: Work, pid: int, fact: Fact) -> str:
         return key
     rows = await work.unit.rows_like(pid, key + "|")
     known = [
-        (row.fact_key, unpack(row.type, row.id, row.version, row.received_at, row.body))
-        for row in rows
-        if row.body
+        (row.fact_key, unpack(row.type, row.id, row.version, row.received_at, row.body)) for row in rows if row.body
     ]
     chosen = fact.choose(fact.resource, sorted(known, key=lambda item: item[0]))
     return chosen if chosen is not None else f"{key}|{work.unit.keys.id()}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from overblik.store.queries import sql
+from overblik.trust.identity import system_caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,9 +108,7 @@ class Intake:
         params = {"sender": sender, "kind": kind, "value": value, "digest": digest, "iid": iid}
         return bool(await transaction.fetch(sql("claim_key"), params))
 
-    async def known(
-        self, transaction: Transaction, sender: str, keys: Sequence[tuple[str, str]]
-    ) -> dict[str, Any]:
+    async def known(self, transaction: Transaction, sender: str, keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Return {kind: row} for those of a sender's ids that were seen before."""
         params = {"sender": sender, "kinds": [k for k, _ in keys], "values": [v for _, v in keys]}
         return {row.kind: row for row in await transaction.fetch(sql("find_keys"), params)}
@@ -131,7 +130,12 @@ class Intake:
         """Return how many messages are in each state, by reason."""
         return await self.database.fetch(sql("count_inbox"))
 
-    async def one(self, iid: UUID) -> Any:
-        """Return one message as it came, or None."""
+    async def show(self, iid: UUID) -> Any:
+        """Return one message as it came, or None; the look is logged before it is returned."""
         rows = await self.database.fetch(sql("read_inbox"), {"iid": iid})
-        return rows[0] if rows else None
+        if not rows:
+            return None
+        caller = system_caller("inbox show")
+        params = caller.params(self.clock.now(), "read raw", f"inbox/{iid}")
+        await self.database.run(sql("log_disclosure"), params | {"pid": rows[0].pid or 0, "rule": "system"})
+        return rows[0]

@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from overblik.fhir.identifiers import GLN, SOR, YDER, canonical
+from overblik.fhir.identifiers import GLN, SOR, YDER, canonical, org_token
 from overblik.store.queries import sql
-from overblik.trust.evidence import org_token
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database, Transaction
 
@@ -36,6 +37,19 @@ class Organisation:
     address: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A system that delivers, or should: its state is the operator's word, the same for every patient.
+
+    `state` is connected, silent or absent; `since` the day it has been so.
+    """
+
+    name: str
+    kind: str
+    state: str
+    since: date | None
+
+
 class Directory:
     """The units known to this server, by SOR, GLN and ydernummer."""
 
@@ -45,6 +59,7 @@ class Directory:
         self._by_token: dict[str, Organisation] = {}
         self._by_id: dict[str, str] = {}
         self._routes: dict[tuple[str, str], list[str]] = {}
+        self.connections: list[Connection] = []
 
     async def refresh(self, *, force: bool = False) -> None:
         """Read the directory again unless the copy is fresh."""
@@ -68,6 +83,10 @@ class Directory:
         routes: dict[tuple[str, str], list[str]] = {}
         for row in await self._database.fetch(sql("read_routing")):
             routes.setdefault((row.org, row.message), []).append(row.unit)
+        self.connections = [
+            Connection(row.name, row.kind, row.state, row.since)
+            for row in await self._database.fetch(sql("read_connections"))
+        ]
         self._by_token, self._routes = by_token, routes
         self._by_id = {row.id: row.sor for row in rows if row.id}
         self._read_at = time.monotonic()
@@ -111,9 +130,7 @@ def tokens_of(unit: Organisation) -> list[str]:
 
 async def store_organisation(transaction: Transaction, resource: Json) -> None:
     """Write the directory row of an Organization resource, in the transaction that stores it."""
-    ids = {
-        canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())
-    }
+    ids = {canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())}
     by_system = {identifier.system: identifier.value for identifier in ids}
     if SOR not in by_system:
         return

@@ -46,3 +46,8 @@ async def registered(database: Database, name: str) -> tuple[str, ...] | None:
     """Return a source's organisations; None for a name that is not registered."""
     rows = await database.fetch(sql("read_source"), {"name": name})
     return tuple(rows[0].organisations) if rows else None
+
+
+async def listed(database: Database) -> list[tuple[str, list[str]]]:
+    """Return the registered sources with their organisations, by name."""
+    return [(row.name, list(row.organisations)) for row in await database.fetch(sql("read_sources"))]

@@ -108,9 +108,7 @@ class Work:
             return await self._put_shared(resource, row.version + 1, source)
         pid, others = await self._home(resource, source, existing=row.pid)
         if pid != row.pid:
-            raise Unprocessable(
-                "patient-changed", "A resource cannot be moved to another patient by an update."
-            )
+            raise Unprocessable("patient-changed", "A resource cannot be moved to another patient by an update.")
         staged = Staged(
             pid=pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
             resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
@@ -148,9 +146,7 @@ class Work:
 
     async def match(self, query: Query) -> list[tuple[str, str]]:
         """Return (type, id) of what a condition finds with the caller's rights, two at the most."""
-        digest = hashlib.blake2b(
-            f"{self.caller.via}|{query.type}|{query.applied}".encode(), digest_size=8
-        ).digest()
+        digest = hashlib.blake2b(f"{self.caller.via}|{query.type}|{query.applied}".encode(), digest_size=8).digest()
         lock = {"key": int.from_bytes(digest, "big", signed=True)}
         await self.unit.transaction.fetch(sql("lock_key"), lock)
         if is_shared(query.type):
@@ -194,14 +190,11 @@ class Work:
             self._persons[identifier, scope] = pid
         return pid
 
-    async def _home(
-        self, resource: Json, source: str, *, existing: int | None = None
-    ) -> tuple[int, list[int]]:
+    async def _home(self, resource: Json, source: str, *, existing: int | None = None) -> tuple[int, list[int]]:
         """Return the record a resource belongs to and the other records it is also about."""
         if resource["resourceType"] == "Patient":
             identifiers = [
-                canonical(str(i.get("system", "")), str(i.get("value", "")))
-                for i in resource.get("identifier", ())
+                canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())
             ]
             if existing is not None and not any(i.system in PERSON_SYSTEMS for i in identifiers):
                 return existing, []
@@ -271,9 +264,7 @@ class Work:
     def stage(self, staged: Staged, *, registered: bool) -> None:
         """Stage one version with the relations it is evidence of."""
         if staged.resource is not None:
-            found = relations(
-                staged.resource, self.now, self.directory.token, self.durations, registered=registered
-            )
+            found = relations(staged.resource, self.now, self.directory.token, self.durations, registered=registered)
             message = staged.type
             staged.relations = [
                 type(r)(unit, r.kind, r.valid_from, r.valid_until)
@@ -284,9 +275,7 @@ class Work:
         self.unit.stage(staged)
 
     async def _put_shared(self, resource: Json, version: int, source: str) -> Stored:
-        staged = StagedShared(
-            resource["resourceType"], resource["id"], version, resource, source, self.caller.via
-        )
+        staged = StagedShared(resource["resourceType"], resource["id"], version, resource, source, self.caller.via)
         if staged.type == "Organization":
             if self.caller.kind != "system" and self.caller.organisations is not None:
                 own = {i.get("value") for i in resource.get("identifier", ())}

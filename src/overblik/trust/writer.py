@@ -69,8 +69,6 @@ class Writer:
         now = self.clock.now()
         unit = Unit(transaction, self.keys, self._index_key, now)
         result = await work(Work(unit, caller, self.directory, self._durations, self._index_key))
-        entry = caller.params(now, action, what) | {
-            "rule": "system" if caller.kind == "system" else "own delivery"
-        }
+        entry = caller.params(now, action, what) | {"rule": "system" if caller.kind == "system" else "own delivery"}
         await unit.flush(caller.via, entry)
         return result

@@ -51,9 +51,7 @@ async def vread(services: Services, request: Request) -> Response:
     require_json_answer(request)
     if not request.version.isdigit() or len(request.version) > 9:
         raise NotFound
-    versions = await services.door.versions(
-        request.caller, request.type, request.id, version=int(request.version)
-    )
+    versions = await services.door.versions(request.caller, request.type, request.id, version=int(request.version))
     if versions[0].deleted:
         raise Gone("deleted", "This version says that the resource was deleted.")
     return resource_response(200, versions[0])

@@ -26,7 +26,7 @@ from overblik.fhir.structure import check
 from overblik.trust.identity import require as require_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from overblik.api.http import Request, Services
     from overblik.fhir.strict_json import Json
@@ -40,18 +40,7 @@ async def bundle(services: Services, request: Request) -> Response:
     """Process a batch or transaction Bundle posted to the base."""
     require_json_answer(request)
     body = request.json()
-    if body.get("resourceType") != "Bundle" or body.get("type") not in {"batch", "transaction"}:
-        text = (
-            "POST to the base takes a Bundle of type batch or transaction; messages go to $process-message."
-        )
-        raise Unprocessable("bundle-expected", text, expression="Bundle.type")
-    if issues := check(body):
-        raise Unprocessable.of(issues)
-    entries = body.get("entry", [])
-    if len(entries) > MOST_ENTRIES:
-        raise Unprocessable("bundle-too-large", f"A Bundle may have {MOST_ENTRIES} entries; send several.")
-    for number, entry in enumerate(entries):
-        _require_entry(entry, number)
+    entries = checked_entries(body)
     if body["type"] == "batch":
         done = [await _batch_entry(services, request, entry) for entry in entries]
     else:
@@ -60,14 +49,27 @@ async def bundle(services: Services, request: Request) -> Response:
     return Response(200, dumps(answer))
 
 
+def checked_entries(body: Json) -> list[Json]:
+    """Return a Bundle's entries if it is a batch or transaction whose shape is right."""
+    if body.get("resourceType") != "Bundle" or body.get("type") not in {"batch", "transaction"}:
+        text = "POST to the base takes a Bundle of type batch or transaction; messages go to $process-message."
+        raise Unprocessable("bundle-expected", text, expression="Bundle.type")
+    if issues := check(body):
+        raise Unprocessable.of(issues)
+    entries: list[Json] = body.get("entry", [])
+    if len(entries) > MOST_ENTRIES:
+        raise Unprocessable("bundle-too-large", f"A Bundle may have {MOST_ENTRIES} entries; send several.")
+    for number, entry in enumerate(entries):
+        _require_entry(entry, number)
+    return entries
+
+
 def _require_entry(entry: Json, number: int) -> None:
     place = f"Bundle.entry[{number}]"
     method = entry.get("request", {}).get("method")
     url = str(entry.get("request", {}).get("url", ""))
     if method not in _ORDER:
-        raise Malformed(
-            "entry-method", f"{place}.request.method is missing or not done here.", expression=place
-        )
+        raise Malformed("entry-method", f"{place}.request.method is missing or not done here.", expression=place)
     if url.startswith(("/", "http:", "https:")) or ".." in url or "$" in url:
         raise Malformed("entry-url", f"{place}.request.url must be relative to the base.", expression=place)
     if method in {"POST", "PUT"} and "resource" not in entry:
@@ -95,7 +97,7 @@ async def _transaction(services: Services, request: Request, entries: list[Json]
         what = f"transaction of {len(writes)}"
 
         async def work(work: Work) -> dict[int, Stored]:
-            return await _write_all(work, entries, writes)
+            return await write_all(work, entries, writes)
 
         stored = await services.writer.write(request.caller, "transaction", what, work)
         results |= {number: _written(request, entries[number], item) for number, item in stored.items()}
@@ -105,7 +107,7 @@ async def _transaction(services: Services, request: Request, entries: list[Json]
     return [results[number] for number in range(len(entries))]
 
 
-async def _write_all(work: Work, entries: list[Json], writes: list[int]) -> dict[int, Stored]:
+async def write_all(work: Work, entries: list[Json], writes: Iterable[int]) -> dict[int, Stored]:
     """Give every new resource its id, resolve the references, then write in FHIR's order."""
     planned: dict[int, tuple[str, str]] = {}
     matched: dict[int, tuple[str, str]] = {}
@@ -129,9 +131,7 @@ async def _write_all(work: Work, entries: list[Json], writes: list[int]) -> dict
             names[entry["fullUrl"]] = f"{resource_type}/{resource_id}"
     names |= await _conditional_references(work, entries)
     results: dict[int, Stored] = {}
-    for number in sorted(
-        writes, key=lambda n: (_ORDER[entries[n]["request"]["method"]], _patients_first(entries[n]))
-    ):
+    for number in sorted(writes, key=lambda n: (_ORDER[entries[n]["request"]["method"]], _patients_first(entries[n]))):
         if number in matched:
             results[number] = await work.current(*matched[number])
         else:
@@ -180,9 +180,7 @@ def _resolver(names: dict[str, str]) -> Callable[[str], str]:
     return resolve
 
 
-async def _write_one(
-    work: Work, entry: Json, target: tuple[str, str], resolve: Callable[[str], str]
-) -> Stored:
+async def _write_one(work: Work, entry: Json, target: tuple[str, str], resolve: Callable[[str], str]) -> Stored:
     method = entry["request"]["method"]
     resource_type, resource_id = target
     if_match = _version(entry["request"].get("ifMatch", ""))

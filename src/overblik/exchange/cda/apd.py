@@ -37,9 +37,7 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     """Add the Appointment of an APD."""
     encounter = next(iter(find_all(document.root, ".//encounter")), None)
     if encounter is None or attribute(encounter, "moodCode") != "APT":
-        raise Unprocessable(
-            "appointment-missing", "The APD has no planned encounter.", expression="encounter"
-        )
+        raise Unprocessable("appointment-missing", "The APD has no planned encounter.", expression="encounter")
     message.patient = document.patient()
     if message.patient is None:
         raise Unprocessable("patient-missing", "The document has no patient.", expression="recordTarget")
@@ -65,9 +63,7 @@ def _appointment(encounter: Element, document: CdaDocument, message: Message, ow
     place = find(encounter, "participant/participantRole")
     period = dt.period(find(encounter, "effectiveTime"))
     if "start" not in period:
-        raise Unprocessable(
-            "date-missing", "The appointment has no start.", expression="encounter.effectiveTime"
-        )
+        raise Unprocessable("date-missing", "The appointment has no start.", expression="encounter.effectiveTime")
     reason = find(encounter, "entryRelationship/observation/code")
     section = next(iter(document.sections()), None)
     resource: Json = {
@@ -80,8 +76,8 @@ def _appointment(encounter: Element, document: CdaDocument, message: Message, ow
         "appointmentType": dt.concept(find(encounter, "code")),
         "reasonCode": [dt.concept(reason)],
         "description": attribute(reason, "displayName"),
-        "start": _instant(period["start"]),
-        "end": _instant(period.get("end", period["start"])),
+        "start": _instant(str(period["start"])),
+        "end": _instant(str(period.get("end", period["start"]))),
         "created": time_of(find(encounter, "author/time")),
         "comment": narrative(find(section, "text")),
         "participant": [

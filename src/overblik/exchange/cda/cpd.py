@@ -95,9 +95,7 @@ def _plan(document: CdaDocument, message: Message) -> Json:
         "period": {"start": document.effective},
         "created": document.effective,
         "author": message.sender.reference(),
-        "contributor": [
-            {"reference": "#" + p["id"], "display": p["practitioner"]["display"]} for p in people
-        ],
+        "contributor": [{"reference": "#" + p["id"], "display": p["practitioner"]["display"]} for p in people],
         "activity": [*_assigned(kind, code, message), *_planned(document)],
     }
 
@@ -108,9 +106,7 @@ def plan_type(document: CdaDocument) -> tuple[str, Json | None]:
         code = find(observation, "code")
         value = attribute(code, "code")
         if value in SPECIALISED | GENERAL:
-            return (
-                "rehabilitation-specialised" if value in SPECIALISED else "rehabilitation-general"
-            ), dt.coding(code)
+            return ("rehabilitation-specialised" if value in SPECIALISED else "rehabilitation-general"), dt.coding(code)
     sections = {attribute(find(s, "code"), "code") for s in document.sections()}
     return ("rehabilitation" if "RehabilitationNeedAndPotential" in sections else "care-plan"), None
 

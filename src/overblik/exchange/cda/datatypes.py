@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from overblik.exchange.cda.xml import attribute, find, find_all, text_of, time_of
 from overblik.exchange.parties import Party, best_first
+from overblik.fhir.errors import Malformed
 from overblik.fhir.identifiers import GLN, ICPC2, NPU, SKS, from_oid
+from overblik.fhir.strict_json import loads
 
 if TYPE_CHECKING:
     from overblik.exchange.cda.xml import Element
@@ -123,9 +125,7 @@ def coding(element: Element | None) -> Json | None:
     if "icpc" in attribute(element, "codeSystemName").lower():
         found["system"] = ICPC2
     elif oid:
-        found["system"] = (
-            _SYSTEMS.get(oid, f"urn:oid:{oid}") if oid[0].isdigit() else f"urn:overblik:as-sent:{oid}"
-        )
+        found["system"] = _SYSTEMS.get(oid, f"urn:oid:{oid}") if oid[0].isdigit() else f"urn:overblik:as-sent:{oid}"
     if code and code not in {"NI", "NA"}:
         found["code"] = code
     if display_name:
@@ -160,9 +160,6 @@ def quantity(element: Element | None) -> Json | None:
 
 def decimal(text: str) -> object | None:
     """Return a decimal that keeps its digits in JSON; None where the text is no number."""
-    from overblik.fhir.errors import Malformed
-    from overblik.fhir.strict_json import loads
-
     try:
         found = loads(text.lstrip("+").encode())
     except Malformed:

@@ -57,9 +57,7 @@ class CdaDocument:
         """When the document was written, as a FHIR dateTime."""
         found = time_of(find(self.root, "effectiveTime"))
         if not found:
-            raise Unprocessable(
-                "date-missing", "The document has no effectiveTime.", expression="effectiveTime"
-            )
+            raise Unprocessable("date-missing", "The document has no effectiveTime.", expression="effectiveTime")
         return found
 
     @property
@@ -68,12 +66,8 @@ class CdaDocument:
         author = find(self.root, "author/assignedAuthor")
         ids = dt.identifiers(author)
         organisation = dt.organisation(find(author, "representedOrganization"), ids=ids)
-        custodian = dt.organisation(
-            find(self.root, "custodian/assignedCustodian/representedCustodianOrganization")
-        )
-        party = (
-            organisation if organisation.identifiers else custodian if custodian.identifiers else organisation
-        )
+        custodian = dt.organisation(find(self.root, "custodian/assignedCustodian/representedCustodianOrganization"))
+        party = organisation if organisation.identifiers else custodian if custodian.identifiers else organisation
         party = party if party.token else custodian
         if not party.token:
             text = "The document has no author or custodian organisation; name it with its SOR code."
@@ -123,7 +117,7 @@ class CdaDocument:
             "telecom": dt.telecoms(role),
         }
         elements = {key: value for key, value in elements.items() if value}
-        facets = {f: n for f, n in _FACETS.items() if any(e in elements for e in n)}
+        facets: dict[str, tuple[str, ...]] = {f: n for f, n in _FACETS.items() if any(e in elements for e in n)}
         labels = ["protected"] if attribute(find(self.root, "confidentialityCode"), "code") == "R" else []
         return Statement(_person_ids(ids), born, elements, facets, labels=labels)
 

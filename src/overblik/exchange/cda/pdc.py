@@ -147,9 +147,7 @@ def _register_contacts(document: CdaDocument, role: Element, register: Json) -> 
     for entity in find_all(document.root, "informant/relatedEntity"):
         code = find(entity, "code")
         name = find(entity, "relatedPerson/name")
-        found.append(
-            _contact(entity, name, attribute(code, "code"), attribute(code, "displayName"), register)
-        )
+        found.append(_contact(entity, name, attribute(code, "code"), attribute(code, "displayName"), register))
     return found
 
 

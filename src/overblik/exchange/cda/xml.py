@@ -43,7 +43,7 @@ def parse_xml(raw: bytes) -> Element:
         line = getattr(error, "lineno", None)
         where = f" (line {line})" if line else ""
         raise Malformed("xml-invalid", f"The body is not well-formed XML{where}.") from None
-    if root.getroottree().docinfo.doctype:
+    if getattr(root.getroottree().docinfo, "doctype", ""):
         raise Malformed("xml-doctype", "A DOCTYPE is refused; remove it and send the document again.")
     return root
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from overblik.exchange.medcom.bundle import ACTIVITY_CODES, EVENT_CODES
-from overblik.exchange.parties import Party
 from overblik.fhir.dates import local_date_time
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.exchange.message import Envelope
+    from overblik.exchange.parties import Party
     from overblik.fhir.errors import Issue
     from overblik.fhir.strict_json import Json
 
@@ -102,9 +102,7 @@ def _header(
     }
 
 
-def _provenance(
-    provenance_id: str, header_id: str, us: str, envelope: Envelope | None, now: datetime
-) -> Json:
+def _provenance(provenance_id: str, header_id: str, us: str, envelope: Envelope | None, now: datetime) -> Json:
     resource: Json = {
         "resourceType": "Provenance",
         "id": provenance_id,

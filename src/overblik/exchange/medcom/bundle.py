@@ -87,14 +87,10 @@ class MessageBundle:
     def sender(self) -> Party:
         """The sending organisation; without one, nothing else is believed."""
         party = self.organisation(self.header.get("sender"))
-        if not party.identifiers and (
-            sor := sor_of_endpoint(str(self.header.get("source", {}).get("endpoint", "")))
-        ):
+        if not party.identifiers and (sor := sor_of_endpoint(str(self.header.get("source", {}).get("endpoint", "")))):
             party = Party(party.name, ({"system": SOR, "value": sor},))
         if not party.token:
-            text = (
-                "The message has no sender: MessageHeader.sender must name an organisation with its SOR code."
-            )
+            text = "The message has no sender: MessageHeader.sender must name an organisation with its SOR code."
             raise Unprocessable("sender-missing", text, expression="MessageHeader.sender")
         return party
 
@@ -168,9 +164,7 @@ def local(moment: datetime) -> datetime:
 
 
 def _identifiers(patient: Json) -> list[Identifier]:
-    return [
-        canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in patient.get("identifier", [])
-    ]
+    return [canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in patient.get("identifier", [])]
 
 
 _FACETS = {
@@ -185,7 +179,9 @@ _FACETS = {
 def statement_of(patient: Json, *, deceased: bool = False) -> Statement:
     """Return what a message's Patient states. `deceased`: this kind of message always says whether."""
     elements = {e: patient[e] for names in _FACETS.values() for e in names if patient.get(e)}
-    facets = {facet: names for facet, names in _FACETS.items() if any(patient.get(e) for e in names)}
+    facets: dict[str, tuple[str, ...]] = {
+        facet: names for facet, names in _FACETS.items() if any(patient.get(e) for e in names)
+    }
     if deceased:
         facets["deceased"] = ("deceasedBoolean", "deceasedDateTime")
         elements |= {e: patient[e] for e in facets["deceased"] if e in patient}

@@ -31,9 +31,7 @@ PAYLOAD_ID = _CORE + "medcom-core-identifier-extension"
 PAYLOAD_AUTHOR = _CORE + "medcom-core-practitioner-extension"
 PAYLOAD_CONTACT = _CORE + "medcom-core-contact-extension"
 SENDER = _CORE + "medcom-core-sender-extension"
-ACTIVITIES = frozenset(
-    {"new-message", "reply-message", "forward-message", "modified-message", "retract-message"}
-)
+ACTIVITIES = frozenset({"new-message", "reply-message", "forward-message", "modified-message", "retract-message"})
 
 
 def add_facts(message: Message, bundle: MessageBundle) -> None:
@@ -99,9 +97,7 @@ def _communication(communication: Json, bundle: MessageBundle, message: Message)
     }
     if message.activity[1] == "retract-message":
         resource["status"] = "entered-in-error"
-    team = next(
-        (bundle.resolve(r) for r in communication.get("recipient", []) if bundle.resolve(r).get("name")), {}
-    )
+    team = next((bundle.resolve(r) for r in communication.get("recipient", []) if bundle.resolve(r).get("name")), {})
     if team.get("name") and resource["recipient"]:
         resource["note"] = [{"text": f"Til: {team['name']}"}]
     return dict(without_empty(resource))
@@ -110,9 +106,7 @@ def _communication(communication: Json, bundle: MessageBundle, message: Message)
 def _episodes(communication: Json, bundle: MessageBundle) -> list[Json]:
     encounter = bundle.resolve(communication.get("encounter"))
     identifiers = [e.get("identifier", {}) for e in encounter.get("episodeOfCare", [])]
-    return [
-        episode_extension(str(i["value"]), str(i.get("system", ""))) for i in identifiers if i.get("value")
-    ]
+    return [episode_extension(str(i["value"]), str(i.get("system", ""))) for i in identifiers if i.get("value")]
 
 
 def _payload(payload: Json, bundle: MessageBundle, message: Message, contained: dict[str, Json]) -> Json:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
 
 EVENT = "hospital-notification-message"
-LEAVE = "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"
+LEAVE = (
+    "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"
+)
 LPR3 = "https://www.esundhed.dk/Registre/Landspatientregisteret"
 BASE_ACTIVITIES = (
     "admit-emergency",
@@ -35,9 +37,7 @@ BASE_ACTIVITIES = (
     "discharge-inpatient-home",
 )
 ACTIVITIES = frozenset(p + a for a in BASE_ACTIVITIES for p in ("", "revise-", "cancel-"))
-DECEASED = {
-    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": "exp"}]
-}
+DECEASED = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": "exp"}]}
 
 
 def add_facts(message: Message, bundle: MessageBundle) -> None:

@@ -173,6 +173,10 @@ def _call(target: Node | None, function: str, arguments: tuple[Node, ...]) -> Ca
         return lambda items: [_target(item) for item in inner(items)]
     if function in {"where", "exists"}:
         return _where(inner, function, arguments)
+    return _small(inner, function, arguments)
+
+
+def _small(inner: Callable[[Items], Items], function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:
     if function == "first":
         return lambda items: inner(items)[:1]
     if function == "empty":
@@ -183,9 +187,7 @@ def _call(target: Node | None, function: str, arguments: tuple[Node, ...]) -> Ca
     raise FhirPathError(f"function {function} is not supported here")
 
 
-def _where(
-    inner: Callable[[Items], Items], function: str, arguments: tuple[Node, ...]
-) -> Callable[[Items], Items]:
+def _where(inner: Callable[[Items], Items], function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:
     test = _compile(arguments[0]) if arguments else (lambda _: [_boolean(True)])
     if function == "where":
         return lambda items: [item for item in inner(items) if _true(test([item]))]

@@ -131,6 +131,16 @@ create table source (
     registered_at  timestamptz not null
 );
 
+-- Connected systems and their health, as the operator states it: the same for every patient, and
+-- never computed from what was delivered, which would tell of hidden deliveries.
+create table connection (
+    name   text primary key,
+    kind   text not null,
+    state  text not null check (state in ('connected', 'silent', 'absent')),
+    since  date,
+    place  integer not null default 0
+);
+
 create table session (
     hash        bytea primary key,
     slot        text not null,

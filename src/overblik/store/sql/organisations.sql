@@ -32,3 +32,15 @@ select name, organisations from source where name = %(name)s;
 -- name: read_sources
 -- scope: shared
 select name, organisations, registered_at from source order by name;
+
+-- name: read_connections
+-- scope: shared
+-- The systems that deliver, or should, and whether they do; the operator's word.
+select name, kind, state, since from connection order by place, name;
+
+-- name: put_connection
+-- scope: shared
+insert into connection (name, kind, state, since, place)
+values (%(name)s, %(kind)s, %(state)s, %(since)s, %(place)s)
+on conflict (name) do update set kind = excluded.kind, state = excluded.state, since = excluded.since,
+    place = excluded.place;

@@ -1,0 +1,1 @@
+"""Puts the parts together: settings, the database, the door, the routes."""

@@ -1,0 +1,106 @@
+"""One process's runtime: everything that works with the database, opened and closed together."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from overblik.clock import Clock, SystemClock
+from overblik.demo.clock import DemoClock
+from overblik.exchange.inbox import Inbox
+from overblik.overview.service import Overviews
+from overblik.store.database import Database
+from overblik.store.embedded import EmbeddedPostgres
+from overblik.store.keys import RandomKeys
+from overblik.store.migrate import migrate
+from overblik.store.sequencer import drain
+from overblik.trust.access import Door
+from overblik.trust.cursors import Cursors
+from overblik.trust.keyring import Keyring, open_keyring
+from overblik.trust.organisations import Directory
+from overblik.trust.sessions import Sessions
+from overblik.trust.tokens import TEST_MODES, TestIssuer
+from overblik.trust.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from overblik.app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process works with."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    keyring: Keyring
+    directory: Directory
+    door: Door
+    writer: Writer
+    inbox: Inbox
+    overviews: Overviews
+    sessions: Sessions
+    issuer: TestIssuer | None
+
+    async def drain(self) -> None:
+        """Let everything committed so far be numbered."""
+        await drain(self.database, self.clock)
+
+
+@contextmanager
+def server_of(settings: Settings, *, watch: bool = False) -> Iterator[str]:
+    """Have a PostgreSQL to connect to, and give its conninfo: the external one, or the embedded one."""
+    if settings.url:
+        yield settings.url
+        return
+    unsafe = {"fsync": "off", "full_page_writes": "off"} if settings.mode == "test" else {}
+    server = EmbeddedPostgres(settings.data, unsafe)
+    server.start()
+    if watch:
+        server.watch()
+    try:
+        yield server.conninfo
+    finally:
+        server.stop()
+
+
+def clock_of(settings: Settings) -> Clock:
+    """Return the machine's clock, or the one that a demo moves."""
+    return DemoClock(settings.data / "clock") if settings.mode == "demo" else SystemClock()
+
+
+@asynccontextmanager
+async def runtime(
+    settings: Settings, conninfo: str, *, clock: Clock | None = None, migrating: bool = True
+) -> AsyncIterator[Runtime]:
+    """Open everything, and close it."""
+    clock = clock or clock_of(settings)
+    keyring = open_keyring(settings.key_path)
+    database = Database(conninfo, size=settings.connections)
+    await database.open(allow_unsafe=settings.mode == "test")
+    try:
+        if migrating:
+            await migrate(database)
+        directory = Directory(database)
+        index_key = keyring.key("index")
+        door = Door(database, clock, index_key, Cursors(keyring.key("cursor")))
+        writer = Writer(database, clock, RandomKeys(), index_key, directory)
+        test = settings.mode in TEST_MODES
+        yield Runtime(
+            settings=settings,
+            database=database,
+            clock=clock,
+            keyring=keyring,
+            directory=directory,
+            door=door,
+            writer=writer,
+            inbox=Inbox(writer),
+            overviews=Overviews(door, directory),
+            sessions=Sessions(database, directory),
+            issuer=TestIssuer(settings.mode, keyring, database, directory) if test else None,
+        )
+    finally:
+        await database.close()

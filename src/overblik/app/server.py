@@ -1,0 +1,96 @@
+"""The ASGI application of one worker."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from overblik import __version__
+from overblik.api.http import Services
+from overblik.api.routes import ROUTES, http_routes
+from overblik.app.logs import configure_logs
+from overblik.app.runtime import Runtime, runtime, server_of
+from overblik.app.settings import Settings
+from overblik.fhir.errors import OverblikError, Unauthenticated
+from overblik.store.sequencer import keep_numbering
+from overblik.trust.tokens import TEST_MODES, caller_from
+from overblik.web.routes import web_routes
+from overblik.web.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from overblik.trust.identity import Caller
+
+
+def application(run: Runtime) -> Starlette:
+    """Return the application that serves a runtime."""
+    services = Services(run.door, run.writer, run.inbox, run.overviews, ROUTES, __version__, run.settings.mode)
+
+    async def authenticate(token: str) -> Caller:
+        if run.issuer is None:
+            raise Unauthenticated
+        return await run.issuer.caller(token)
+
+    async def live(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    async def ready(_: Request) -> PlainTextResponse:
+        try:
+            await run.database.fetch("select 1")
+        except OverblikError:
+            return PlainTextResponse("the database cannot be reached\n", 503)
+        return PlainTextResponse("ok\n")
+
+    site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.settings.mode)
+    health = [Route("/livez", live), Route("/readyz", ready)]
+    return Starlette(routes=[*health, *http_routes(services, authenticate), *web_routes(site)])
+
+
+def create() -> Starlette:
+    """Return the application of a worker process, as granian's factory."""
+    settings = Settings()
+    configure_logs()
+    holder: dict[str, Starlette] = {}
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        with server_of(settings) as conninfo:
+            async with runtime(settings, conninfo) as run:
+                holder["app"] = application(run)
+                numbering = asyncio.create_task(keep_numbering(run.database, run.clock))
+                recovery = asyncio.create_task(recover(run))
+                try:
+                    yield
+                finally:
+                    for task in (numbering, recovery):
+                        task.cancel()
+                        with suppress(asyncio.CancelledError):
+                            await task
+
+    async def dispatch(scope, receive, send) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+        await holder["app"](scope, receive, send)
+
+    outer = Starlette(lifespan=lifespan)
+    outer.mount("/", dispatch)
+    return outer
+
+
+async def recover(run: Runtime) -> None:
+    """Settle messages that were kept but not processed when the server last stopped."""
+    with suppress(OverblikError):
+        callers: dict[str, Caller] = {}
+        for row in await run.inbox.intake.unsettled():
+            claims = {"kind": "source", "sub": row.via, "name": row.via}
+            caller = await caller_from(claims, run.database, run.directory)
+            # A name that is not registered speaks for anyone in demo and test, and for nobody elsewhere.
+            if caller.organisations is not None or run.settings.mode in TEST_MODES:
+                callers[row.via] = caller
+        await run.inbox.recover(callers)

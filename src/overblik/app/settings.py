@@ -1,0 +1,57 @@
+"""Settings, from the environment (`OVERBLIK_*`); docs/settings.md lists each, and a test compares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Mode = Literal["production", "demo", "test"]
+
+
+def default_data() -> Path:
+    """Return `var` here, or a folder of its own under /var/lib where the server's user cannot enter here."""
+    here = Path.cwd() / "var"
+    if os.geteuid() != 0:
+        return here
+    reachable = all(folder.stat().st_mode & 0o001 for folder in (Path.cwd(), *Path.cwd().parents))
+    return here if reachable else Path("/var/lib/overblik") / str(Path.cwd()).strip("/").replace("/", "-")
+
+
+class Settings(BaseSettings):
+    """What an operator sets."""
+
+    model_config = SettingsConfigDict(env_prefix="OVERBLIK_", extra="ignore")
+
+    data: Path = Field(default_factory=default_data, description="Folder of the embedded database and the keys.")
+    database_url: str = Field(default="", description="An external PostgreSQL 18; empty for the embedded one.")
+    database_url_file: Path | None = Field(default=None, description="A file that holds the database URL.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8480, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(default=1, ge=1, le=64, description="Worker processes.")
+    connections: int = Field(default=10, ge=2, le=100, description="Database connections a worker.")
+    mode: Mode = Field(
+        default="production", description="production, demo or test; the test issuer runs in the last two."
+    )
+    key_file: Path | None = Field(default=None, description="The server's master key; default in the data folder.")
+    base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
+
+    @property
+    def url(self) -> str:
+        """The database URL, from the file where one is named."""
+        if self.database_url_file is not None:
+            return self.database_url_file.read_text(encoding="utf-8").strip()
+        return self.database_url
+
+    @property
+    def key_path(self) -> Path:
+        """Where the master key is."""
+        return self.key_file or self.data / "keys" / "server.key"
+
+    @property
+    def address(self) -> str:
+        """The address that users see."""
+        return self.base_url or f"http://{self.host}:{self.port}"

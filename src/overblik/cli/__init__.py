@@ -1,0 +1,1 @@
+"""The command line: `overblik serve | demo | token | load | inbox | source | migrate`."""

@@ -1,0 +1,79 @@
+"""`overblik serve` and `overblik migrate`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from overblik.app.logs import configure_logs
+from overblik.app.runtime import server_of
+from overblik.app.settings import Settings
+from overblik.cli.console import err, out
+from overblik.store.database import Database
+from overblik.store.migrate import migrate as apply_migrations
+from overblik.store.migrate import pending
+
+
+def serve() -> None:
+    """Serve the API and the pages until stopped; the embedded PostgreSQL runs as long.
+
+    Settings come from OVERBLIK_*: data folder, database URL, host, port, workers (docs/settings.md).
+    """
+    settings = Settings()
+    run_server(settings)
+
+
+def run_server(settings: Settings) -> None:
+    """Run the workers in this process's group, with the database watched over from here."""
+    configure_logs()
+    with server_of(settings, watch=True) as conninfo:
+        asyncio.run(_migrate(conninfo, unsafe=settings.mode == "test"))
+        err.print(f"Overblik at {settings.address}", markup=False)
+        Granian(
+            "overblik.app.server:create",
+            factory=True,
+            address=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            interface=Interfaces.ASGI,
+            log_enabled=True,
+            log_level=LogLevels.warning,
+            respawn_failed_workers=True,
+            websockets=False,
+        ).serve()
+
+
+async def _migrate(conninfo: str, *, unsafe: bool) -> None:
+    database = Database(conninfo, size=2)
+    await database.open(allow_unsafe=unsafe)
+    try:
+        await apply_migrations(database)
+    finally:
+        await database.close()
+
+
+def migrate(
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be applied, and apply nothing.")] = False,
+) -> None:
+    """Bring the database's schema to this version."""
+    settings = Settings()
+
+    async def run(conninfo: str) -> None:
+        database = Database(conninfo, size=2)
+        await database.open(allow_unsafe=settings.mode == "test")
+        try:
+            found = await pending(database) if plan else await apply_migrations(database)
+        finally:
+            await database.close()
+        for migration in found:
+            out.print(f"{migration.number:04} {migration.name}", markup=False)
+        if not found:
+            err.print("Nothing to do: the schema is this version's.")
+
+    with server_of(settings) as conninfo:
+        asyncio.run(run(conninfo))

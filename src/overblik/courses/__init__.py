@@ -1,0 +1,1 @@
+"""What crosses sectors over time: a course of care as one object, whatever format its parts came in."""

@@ -1,0 +1,1 @@
+"""The synthetic population and its story; no name of it stands anywhere else."""

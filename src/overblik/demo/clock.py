@@ -1,0 +1,43 @@
+"""A clock that the story moves: the machine's time plus an offset kept in a file.
+
+Every process of a demo reads the same file, so the pages move when `overblik demo next` does.
+Sessions and tokens keep the machine's time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DemoClock:
+    """The machine's clock plus an offset, which only grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = -1
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        """Return the present instant of the story."""
+        return datetime.now(UTC) + self._read()
+
+    def set(self, moment: datetime) -> None:
+        """Move the clock to an instant; from there it runs on."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(str((moment - datetime.now(UTC)).total_seconds()))
+        fresh.rename(self._path)
+
+    def _read(self) -> timedelta:
+        try:
+            stamp = self._path.stat().st_mtime_ns
+            if stamp != self._stamp:
+                self._offset = timedelta(seconds=float(self._path.read_text()))
+                self._stamp = stamp
+        except FileNotFoundError:
+            return timedelta()
+        return self._offset

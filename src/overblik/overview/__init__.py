@@ -1,0 +1,1 @@
+"""The combined view: gathered through the door, merged for display only, ordered into sections."""

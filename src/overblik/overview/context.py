@@ -1,0 +1,150 @@
+"""What every section works with: the visible record, indexed once, and who is looking.
+
+Everything here is a pure function of what this viewer may see; nothing merged is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.dates import LATEST
+from overblik.fhir.index import interval_of
+from overblik.fhir.reading import display_of, moment, token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from overblik.fhir.strict_json import Json
+    from overblik.trust.access import Entry, Record
+    from overblik.trust.identity import Caller
+    from overblik.trust.organisations import Organisation
+
+TYPES = (
+    "Patient", "RelatedPerson", "Flag", "AllergyIntolerance", "Condition", "Encounter", "Procedure", "CarePlan",
+    "Goal", "Task", "Appointment", "MedicationRequest", "MedicationStatement", "Observation", "DiagnosticReport",
+    "Communication", "DocumentReference", "MessageHeader", "Provenance", "Immunization",
+)  # fmt: skip
+"""The resource types an overview gathers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose word something is."""
+
+    token: str
+    name: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an item comes from: its resource, source, three times, and the message as it came."""
+
+    reference: str
+    source: Source
+    clinical: datetime | None
+    recorded: datetime | None
+    received: datetime
+    raw: str = ""
+
+
+@dataclass(slots=True)
+class Context:
+    """One viewer's look at one record."""
+
+    record: Record
+    caller: Caller
+    now: datetime
+    find: Callable[[str], Organisation | None]
+    by_type: dict[str, list[Entry]] = field(default_factory=dict)
+    by_reference: dict[str, Entry] = field(default_factory=dict)
+    raw: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the record: by type, by reference, which message carried what, what sources are called."""
+        for entry in self.record.entries:
+            if entry.deleted:
+                continue
+            self.by_type.setdefault(entry.type, []).append(entry)
+            self.by_reference[entry.reference] = entry
+        for provenance in sorted(self.of("Provenance"), key=lambda e: (e.received, e.reference)):
+            message = next((w for w in _sources_of(provenance.resource) if w.startswith("Binary/")), "")
+            for target in provenance.resource.get("target", ()):
+                self.raw[str(target.get("reference", ""))] = message
+        for entry in self.record.entries:
+            for reference in _organisations(entry.resource):
+                if (token := token_of(reference)) and (name := display_of(reference)):
+                    self.names.setdefault(token, name)
+
+    def of(self, resource_type: str) -> list[Entry]:
+        """Return the visible entries of a type that are not entered in error."""
+        found = self.by_type.get(resource_type, ())
+        return [e for e in found if e.resource.get("status") != "entered-in-error"]
+
+    def source(self, token: str) -> Source:
+        """Return a source by its key, named by the directory, else as the messages name it."""
+        unit = self.find(token)
+        if unit is not None:
+            return Source(token, unit.name, unit.kind)
+        return Source(token, self.names.get(token) or token.removeprefix("name:").title())
+
+    def origin(self, entry: Entry, clinical: datetime | None = None) -> Origin:
+        """Return where an entry comes from."""
+        return Origin(
+            reference=entry.reference,
+            source=self.source(entry.source),
+            clinical=clinical or clinical_time(entry),
+            recorded=entry.recorded,
+            received=entry.received,
+            raw=self.raw.get(entry.reference, ""),
+        )
+
+    @property
+    def is_professional(self) -> bool:
+        """Say whether the viewer sees what is for professionals only."""
+        return self.caller.kind in {"professional", "system"}
+
+
+def _sources_of(provenance: Json) -> Iterator[str]:
+    for entity in provenance.get("entity", ()):
+        yield str(entity.get("what", {}).get("reference", ""))
+
+
+def _organisations(resource: Any) -> Iterator[Json]:
+    """Walk the logical references of a resource, at any depth."""
+    if isinstance(resource, dict):
+        if "display" in resource and "identifier" in resource:
+            yield resource
+        for value in resource.values():
+            if isinstance(value, (dict, list)):
+                yield from _organisations(value)
+    elif isinstance(resource, list):
+        for item in resource:
+            yield from _organisations(item)
+
+
+_CLINICAL = (
+    "effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod", "period",
+    "start", "sent", "onsetDateTime", "onsetPeriod", "occurredDateTime", "occurrenceDateTime", "authoredOn", "date",
+    "recordedDate", "created", "startDate", "issued",
+)  # fmt: skip
+
+
+def clinical_time(entry: Entry) -> datetime | None:
+    """Return when what an entry tells happened, or begins; None where it does not say."""
+    for name in _CLINICAL:
+        value = entry.resource.get(name)
+        if isinstance(value, str) and (found := moment(value)):
+            return found
+        if isinstance(value, dict) and (span := interval_of("Period", value)):
+            return span.start if span.start.year > 1 else span.end
+    return None
+
+
+def end_of(period: Json) -> datetime | None:
+    """Return the end of a Period; None where it is open."""
+    span = interval_of("Period", period)
+    return span.end if span and span.end < LATEST else None

@@ -1,0 +1,1 @@
+"""One module a section; each function takes the Context and returns the section's items."""

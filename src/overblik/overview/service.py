@@ -1,0 +1,165 @@
+"""The overview of one record, and the worklist of one unit: gathered through the door, then pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from overblik.courses.rehabilitation import Course, courses
+from overblik.overview.context import TYPES, Context
+from overblik.overview.sections import appointments as appointment_section
+from overblik.overview.sections import clinical, documents, master_data, medication, messages, news, plans
+from overblik.overview.sections.asked import Asked, asked
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from overblik.trust.access import Door, Record
+    from overblik.trust.identity import Caller
+    from overblik.trust.organisations import Connection, Directory
+
+WORK_KINDS = ("addressed", "course", "contact", "appointment", "gp")
+WORK_TYPES = ("Patient", "Encounter", "Procedure", "CarePlan", "Task", "Appointment", "Communication", "Condition")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything the page and the API show of one record to one viewer.
+
+    `as_of` is the instant of knowledge asked for, None for now. `before` is when this viewer looked
+    the last time. `sources` are the connected systems and their health: the same for every patient.
+    """
+
+    patient_id: str
+    retrieved: datetime
+    as_of: datetime | None
+    rule: str
+    before: datetime | None
+    person: master_data.Person
+    courses: tuple[Course, ...]
+    new: tuple[news.News, ...]
+    appointments: tuple[appointment_section.Appointment, ...]
+    allergies: tuple[clinical.Allergy, ...]
+    medication: tuple[medication.Medication, ...]
+    problems: tuple[clinical.Problem, ...]
+    plans: tuple[plans.Plan, ...]
+    asked: tuple[Asked, ...]
+    results: tuple[clinical.Result, ...]
+    contacts: tuple[clinical.Contact, ...]
+    messages: tuple[messages.Thread, ...]
+    documents: tuple[documents.Document, ...]
+    master_data: master_data.MasterData
+    sources: tuple[Connection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One patient on a unit's worklist."""
+
+    patient_id: str
+    person: master_data.Person
+    groups: tuple[str, ...]
+    course: Course | None
+    last: datetime | None
+    unanswered: int
+
+
+GROUPS = ("overdue", "new-plan", "discharged", "unacknowledged", "admitted", "underway", "other")
+
+
+class Overviews:
+    """Builds overviews and worklists."""
+
+    def __init__(self, door: Door, directory: Directory) -> None:
+        self._door = door
+        self._directory = directory
+
+    async def build(self, caller: Caller, patient_id: str, as_of: datetime | None = None) -> Overview:
+        """Return the overview of a record; NotFound where the caller may not see it.
+
+        With `as_of`, as it was known then, under today's rules; nothing is noted as looked at.
+        """
+        await self._directory.refresh()
+        record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of)
+        baseline, before = 0, None
+        if as_of is None and caller.kind in {"citizen", "professional"}:
+            baseline, before = await self._door.look(caller, record)
+        now = as_of or self._door.clock.now()
+        ctx = Context(record, caller, now, self._directory.find)
+        return compose(ctx, baseline, before, as_of, tuple(self._directory.connections))
+
+    async def worklist(self, caller: Caller) -> list[Work]:
+        """Return the patients the caller's unit has work with, what needs attention first."""
+        await self._directory.refresh()
+        records = await self._door.worklist(caller, WORK_KINDS, WORK_TYPES)
+        now = self._door.clock.now()
+        items = [self._work(caller, record, now) for record in records]
+        rank = {group: number for number, group in enumerate(GROUPS)}
+        return sorted(items, key=lambda w: (rank[w.groups[0]], w.person.name.casefold(), w.patient_id))
+
+    def _work(self, caller: Caller, record: Record, now: datetime) -> Work:
+        ctx = Context(record, caller, now, self._directory.find)
+        found = courses(record.entries, now, self._directory.find)
+        threads = messages.messages(ctx)
+        mine = set(caller.orgs)
+        unanswered = sum(t.awaits_token in mine and (now - t.last).days < 90 for t in threads)
+        course = found[0] if found else None
+        return Work(
+            patient_id=record.patient_id,
+            person=master_data.master_data(ctx).person,
+            groups=_groups(course, mine, unanswered),
+            course=course,
+            last=news.last_received(ctx),
+            unanswered=unanswered,
+        )
+
+
+def _groups(course: Course | None, mine: set[str], unanswered: int) -> tuple[str, ...]:
+    """Return the groups of a worklist a patient belongs to, the most pressing first."""
+    found = []
+    if course is not None:
+        if course.overdue:
+            found.append("overdue")
+        if course.state == "sent" and (course.holder.token in mine or not course.holder.token):
+            found.append("new-plan")
+        if course.state in {"discharged", "sent"} and any(s.code == "discharged" for s in course.steps):
+            found.append("discharged")
+        if course.state in {"admitted", "operated"}:
+            found.append("admitted")
+        if course.state in {"received", "offered", "underway", "reported"}:
+            found.append("underway")
+    if unanswered:
+        found.append("unacknowledged")
+    order = {group: number for number, group in enumerate(GROUPS)}
+    return tuple(sorted(found, key=order.__getitem__)) or ("other",)
+
+
+def compose(
+    ctx: Context, baseline: int, before: datetime | None, as_of: datetime | None, sources: tuple[Connection, ...]
+) -> Overview:
+    """Return the overview that a context gives; pure."""
+    card = master_data.master_data(ctx)
+    threads = messages.messages(ctx)
+    all_plans = plans.plans(ctx)
+    return Overview(
+        patient_id=ctx.record.patient_id,
+        retrieved=ctx.now,
+        as_of=as_of,
+        rule=ctx.record.rule,
+        before=before,
+        person=card.person,
+        courses=tuple(courses(ctx.record.entries, ctx.now, ctx.find)),
+        new=tuple(news.news(ctx, baseline, before)) if as_of is None else (),
+        appointments=tuple(appointment_section.appointments(ctx)),
+        allergies=tuple(clinical.allergies(ctx)),
+        medication=tuple(medication.medication(ctx)),
+        problems=tuple(clinical.problems(ctx)),
+        plans=tuple(all_plans),
+        asked=tuple(asked(ctx, all_plans, threads)) if ctx.caller.kind == "professional" else (),
+        results=tuple(clinical.results(ctx)),
+        contacts=tuple(clinical.contacts(ctx)),
+        messages=tuple(threads),
+        documents=tuple(documents.documents(ctx)),
+        master_data=card,
+        sources=sources,
+    )

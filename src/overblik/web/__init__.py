@@ -1,0 +1,1 @@
+"""The citizen's and the professionals' pages: server-rendered, working without JavaScript."""

@@ -1,0 +1,229 @@
+"""Codes in words: what the pages call the states, kinds and events of an overview.
+
+Danish is the key of the translation, as everywhere in the pages.
+"""
+
+from __future__ import annotations
+
+STEPS = {
+    "admitted": "Indlagt",
+    "operated": "Opereret",
+    "discharged": "Udskrevet",
+    "sent": "Plan sendt",
+    "received": "Modtaget af kommunen",
+    "offered": "Første træning tilbudt",
+    "underway": "Træning i gang",
+    "reported": "Rapport til egen læge",
+    "closed": "Afsluttet",
+    "returned": "Sendt retur til sygehuset",
+    "none": "Begyndt",
+}
+COURSES = {
+    "rehabilitation-general": "Almen genoptræning",
+    "rehabilitation-specialised": "Specialiseret genoptræning",
+    "rehabilitation": "Genoptræning",
+    "stay": "Indlæggelse",
+}
+PLANS = {
+    "rehabilitation-general": "Genoptræningsplan (almen)",
+    "rehabilitation-specialised": "Genoptræningsplan (specialiseret)",
+    "rehabilitation": "Genoptræningsplan",
+    "care-plan": "Plan",
+}
+PLAN_STATES = {
+    "active": "i gang",
+    "on-hold": "på hold",
+    "completed": "afsluttet",
+    "revoked": "ophævet",
+    "draft": "kladde",
+    "unknown": "ukendt",
+}
+SECTORS = {
+    "hospital": "Sygehus",
+    "municipality": "Kommune",
+    "gp": "Egen læge",
+    "region": "Region",
+    "register": "Register",
+}
+APPOINTMENTS = {
+    "booked": "aftalt",
+    "pending": "afventer",
+    "arrived": "mødt",
+    "fulfilled": "afholdt",
+    "cancelled": "aflyst",
+    "noshow": "udeblevet",
+    "waitlist": "venteliste",
+    "proposed": "foreslået",
+}
+EVENTS = {
+    "admit-emergency": "Akut på sygehus",
+    "admit-inpatient": "Indlagt",
+    "start-leave-inpatient": "På orlov fra sygehus",
+    "end-leave-inpatient": "Tilbage fra orlov",
+    "discharge-emergency-home": "Afsluttet på akutmodtagelse",
+    "discharge-inpatient-home": "Udskrevet",
+    "died": "Afgået ved døden",
+    "revise-admit-emergency": "Rettelse: akut på sygehus",
+    "revise-admit-inpatient": "Rettelse: indlagt",
+    "revise-start-leave-inpatient": "Rettelse: på orlov",
+    "revise-end-leave-inpatient": "Rettelse: tilbage fra orlov",
+    "revise-discharge-emergency-home": "Rettelse: afsluttet på akutmodtagelse",
+    "revise-discharge-inpatient-home": "Rettelse: udskrevet",
+    "withdrawn-admit-emergency": "Trukket tilbage: akut på sygehus",
+    "withdrawn-admit-inpatient": "Trukket tilbage: indlagt",
+    "withdrawn-start-leave-inpatient": "Trukket tilbage: på orlov",
+    "withdrawn-end-leave-inpatient": "Trukket tilbage: tilbage fra orlov",
+    "withdrawn-discharge-emergency-home": "Trukket tilbage: afsluttet på akutmodtagelse",
+    "withdrawn-discharge-inpatient-home": "Trukket tilbage: udskrevet",
+    "withdrawn": "Trukket tilbage",
+    "accepted": "Modtaget",
+    "in-progress": "I gang",
+    "requested": "Anmodet",
+    "rejected": "Afvist",
+    "completed": "Afsluttet",
+    "cancelled": "Aflyst",
+    "booked": "Aftalt",
+    "fulfilled": "Afholdt",
+    "corrected": "Rettet",
+    "amended": "Rettet",
+    "stopped": "Stoppet",
+    "entered-in-error": "Trukket tilbage",
+    "new-message": "Ny besked",
+    "reply-message": "Svar",
+    "forward-message": "Videresendt",
+}
+KINDS = {
+    "Encounter": "Kontakt",
+    "CarePlan": "Plan",
+    "Task": "Opgave",
+    "Appointment": "Aftale",
+    "Procedure": "Operation",
+    "Communication": "Besked",
+    "MedicationRequest": "Medicin",
+    "MedicationStatement": "Medicin",
+    "AllergyIntolerance": "Allergi",
+    "Condition": "Problem",
+    "Observation": "Måling",
+    "DiagnosticReport": "Svar på undersøgelse",
+    "DocumentReference": "Dokument",
+    "Provenance": "Stamkort",
+    "Immunization": "Vaccination",
+}
+CATEGORIES = {
+    "alcohol-and-drug-treatment": "Alkohol- og rusmiddelbehandling",
+    "assistive-devices": "Hjælpemidler",
+    "carecoordination": "Koordinering",
+    "decease": "Dødsfald",
+    "discharge": "Udskrivelse",
+    "examination-results": "Undersøgelsesresultater",
+    "healthcare": "Sundhedspleje",
+    "home-care-assessment": "Visitation",
+    "medicine": "Medicin",
+    "nursing": "Sygepleje",
+    "outpatient": "Ambulant",
+    "psychiatry-social-disability": "Psykiatri, social og handicap",
+    "regarding-referral": "Om henvisning",
+    "telemedicine": "Telemedicin",
+    "training": "Træning",
+    "acute-ambulant": "Akut ambulant",
+    "extended-care-responsibility": "Udvidet behandlingsansvar",
+    "other": "Andet",
+}
+FIELDS = {
+    "address": "Adresse",
+    "temporary-address": "Midlertidig adresse",
+    "phone": "Telefon",
+    "mail": "E-mail",
+    "gp": "Egen læge",
+    "insurance-group": "Sygesikringsgruppe",
+    "language": "Talt sprog",
+    "relative": "Pårørende",
+    "guardian": "Værge",
+    "dentist": "Tandlæge",
+    "registered-organ-donor": "Organdonor registreret",
+    "registered-living-will": "Livstestamente registreret",
+    "registered-treatment-will": "Behandlingstestamente registreret",
+    "name": "Navn",
+    "birth-date": "Fødselsdato",
+    "gender": "Køn",
+}
+USES = {"home": "hjem", "work": "arbejde", "mobile": "mobil", "temp": "midlertidig", "": ""}
+CONTACTS = {"IMP": "Indlæggelse", "EMER": "Akut kontakt", "AMB": "Ambulant besøg", "HH": "Hjemmebesøg", "VR": "Video"}
+CONTACT_STATES = {
+    "in-progress": "i gang",
+    "onleave": "på orlov",
+    "finished": "afsluttet",
+    "planned": "planlagt",
+    "cancelled": "aflyst",
+}
+GROUPS = {
+    "overdue": "Over fristen",
+    "new-plan": "Nye planer",
+    "discharged": "Udskrevet",
+    "unacknowledged": "Ubesvaret",
+    "admitted": "Indlagt nu",
+    "underway": "I gang",
+    "other": "Øvrige",
+}
+RULES = {
+    "self": "Egen indsigt",
+    "contact": "Kontakt på enheden",
+    "appointment": "Aftale på enheden",
+    "addressed": "Plan eller besked til enheden",
+    "gp": "Egen læge",
+    "course": "Igangværende forløb",
+    "break-glass": "Værdispring",
+    "own delivery": "Leverer oplysninger",
+    "system": "Systemdrift",
+    "none": "Ingen behandlingsrelation",
+    "no match": "Intet fundet",
+}
+ACTIONS = {
+    "overview": "så overblikket",
+    "worklist": "så dig på sin arbejdsliste",
+    "read": "læste",
+    "read raw": "åbnede den oprindelige besked",
+    "history": "så tidligere udgaver",
+    "search": "søgte",
+    "read log": "læste loggen",
+    "look up": "slog op",
+    "deliver": "leverede en besked",
+    "create": "skrev",
+    "update": "rettede",
+    "delete": "slettede",
+    "transaction": "leverede oplysninger",
+    "break glass": "brugte værdispring",
+    "refused": "blev afvist",
+}
+PURPOSES = {"TREAT": "Behandling", "PATRQT": "Egen indsigt", "HSYSADMIN": "Systemdrift", "BTG": "Værdispring"}
+CHANGES = {"started": "startet", "changed": "ændret", "stopped": "stoppet", "": ""}
+CONNECTIONS = {"connected": "tilsluttet", "silent": "har ikke leveret siden", "absent": "ikke tilsluttet"}
+ORIGINS = {"register": "fra register", "typed": "indtastet", "message": "fra besked"}
+DOCUMENTS = {
+    "39289-4": "Aftaledokument",
+    "81215-6": "Plandokument",
+    "53576-5": "Hjemmemålinger",
+    "74468-0": "Spørgeskema",
+    "74465-6": "Besvaret spørgeskema",
+    "PDC": "Stamkort",
+    "PCD": "Stamkort",
+    "homecareobservation-message": "Målinger fra hjemmeplejen",
+    "11450-4": "Diagnoseliste",
+    "11524-6": "EKG",
+    "866144008": "Notat",
+}
+ACHIEVEMENTS = {
+    "in-progress": "på vej",
+    "achieved": "nået",
+    "not-achieved": "ikke nået",
+    "improving": "bedring",
+    "worsening": "forværring",
+    "no-change": "uændret",
+}
+
+TABLES = {
+    name.lower(): table
+    for name, table in dict(globals()).items()
+    if name.isupper() and isinstance(table, dict) and name != "TABLES"
+}
+"""Every table by its name in lower case, as the templates ask for them: `word('steps', code)`."""
