@@ -18,7 +18,7 @@ class DemoClock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = -1
+        self._stamp = (0, 0)
         self._offset = timedelta()
 
     def now(self) -> datetime:
@@ -34,7 +34,8 @@ class DemoClock:
 
     def _read(self) -> timedelta:
         try:
-            stamp = self._path.stat().st_mtime_ns
+            stat = self._path.stat()
+            stamp = (stat.st_ino, stat.st_mtime_ns)
             if stamp != self._stamp:
                 self._offset = timedelta(seconds=float(self._path.read_text()))
                 self._stamp = stamp

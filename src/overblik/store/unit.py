@@ -112,6 +112,12 @@ class Unit:
         params = {"pid": pid, "rids": list(rids), "facts": list(facts)}
         return await self.transaction.fetch(sql("load_rows"), params)
 
+    async def own_patient(self, pid: int, source: str, via: str) -> Any:
+        """Return the Patient that a source keeps of a record by plain FHIR, or None."""
+        params = {"pid": pid, "source": source, "via": via}
+        rows = await self.transaction.fetch(sql("load_own_patient"), params)
+        return rows[0] if rows else None
+
     async def rows_like(self, pid: int, prefix: str) -> list[Any]:
         """Return the rows of a record whose fact key begins with `prefix`."""
         return await self.transaction.fetch(sql("load_facts_like"), {"pid": pid, "prefix": prefix})

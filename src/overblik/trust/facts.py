@@ -60,6 +60,10 @@ async def apply(work: Work, pid: int, facts: list[Fact]) -> dict[str, str]:
     await work.unit.lock(pid)
     keys = [await _full_key(work, pid, fact) for fact in facts]
     rows = {row.fact_key: row for row in await work.unit.rows(pid, facts=tuple(keys))}
+    for key, fact in zip(keys, facts, strict=True):
+        if fact.resource["resourceType"] == "Patient" and key not in rows:
+            own = await work.unit.own_patient(pid, fact.source, work.caller.via)
+            rows |= {key: own} if own is not None else {}
     references = {}
     for key, fact in zip(keys, facts, strict=True):
         row = rows.get(key)

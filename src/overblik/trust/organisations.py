@@ -151,3 +151,15 @@ async def store_organisation(transaction: Transaction, resource: Json) -> None:
         "id": resource.get("id"),
     }
     await transaction.run(sql("put_organisation"), params)
+
+
+async def set_route(database: Database, org: str, units: list[str], message: str = "*") -> None:
+    """Let what is sent to an organisation reach these units; `message` is a resource type or `*`."""
+    for unit in units:
+        await database.run(sql("put_route"), {"org": org, "message": message, "unit": unit})
+
+
+async def set_connection(database: Database, connection: Connection, place: int) -> None:
+    """State whether a system delivers; the operator's word, shown alike for every patient."""
+    params = {"name": connection.name, "kind": connection.kind, "state": connection.state}
+    await database.run(sql("put_connection"), {**params, "since": connection.since, "place": place})

@@ -135,9 +135,17 @@ def _planned(document: CdaDocument) -> list[Json]:
             "code": dt.concept(find(encounter, "code")),
             "description": _referenced(document, encounter),
             "scheduledPeriod": dt.period(find(encounter, "effectiveTime")),
+            "performer": _performers(encounter),
         }
         found.append({"detail": detail})
     return found
+
+
+def _performers(encounter: Element) -> list[Json]:
+    """Return the units that are asked to do something planned."""
+    entities = find_all(encounter, "performer/assignedEntity")
+    parties = [dt.organisation(find(e, "representedOrganization"), ids=dt.identifiers(e)) for e in entities]
+    return [party.reference() for party in parties if party.token]
 
 
 def _referenced(document: CdaDocument, entry: Element) -> str:

@@ -24,7 +24,7 @@ numbered as (
 ),
 moved as (
     update sequencer s set seq = head.seq + (select count(*) from batch), instant = head.instant
-    from head returning s.seq
+    from head where exists (select from batch) returning s.seq
 )
 select (select count(*) from numbered) as numbered, (select seq from moved) as seq;
 
@@ -42,7 +42,8 @@ numbered as (
     returning 1
 ),
 moved as (
-    update sequencer s set seq = head.seq + (select count(*) from batch) from head returning s.seq
+    update sequencer s set seq = head.seq + (select count(*) from batch)
+    from head where exists (select from batch) returning s.seq
 )
 select (select count(*) from numbered) as numbered, (select seq from moved) as seq;
 

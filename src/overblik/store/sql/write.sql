@@ -33,6 +33,16 @@ select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via
 from resource r
 where r.pid = %(pid)s and (r.rid = any(%(rids)s::bigint[]) or r.fact_key = any(%(facts)s::text[]));
 
+-- name: load_own_patient
+-- scope: patient
+-- The Patient a source keeps of this record by plain FHIR, to be used by its messages too.
+select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.origins, r.labels,
+       r.clinical_from, r.clinical_to, r.recorded_at, r.received_at, r.fact_key, r.facets, r.created_cid
+from resource r
+where r.pid = %(pid)s and r.type = 'Patient' and r.source = %(source)s and r.via = %(via)s
+  and r.fact_key is null and not r.deleted
+order by r.created_cid limit 1;
+
 -- name: load_facts_like
 -- scope: patient
 -- The rows of one record whose fact key begins so; for facts that share a business key.
