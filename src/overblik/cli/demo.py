@@ -34,11 +34,8 @@ from overblik.demo.population import MAIN_STARTS_WITH, residents
 from overblik.demo.stage import directory_bundle, set_stage
 from overblik.demo.story import Story
 from overblik.fhir.dates import COPENHAGEN
-from overblik.trust.tokens import TestIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from overblik.app.runtime import Runtime
     from overblik.demo.delivery import Delivery
 
@@ -90,6 +87,7 @@ def _saved(folder: Path) -> dict[str, Any]:
 def _start(settings: Settings, patients: int, today: date | None) -> None:
     configure_logs()
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
     _require_free(settings)
     _clear(settings.data)
     now = at(today, "09:00") if today else SystemClock().now()
@@ -112,6 +110,11 @@ def _start(settings: Settings, patients: int, today: date | None) -> None:
         err.print("Stopping …")
     finally:
         _stop(server)
+
+
+def _interrupt(*_: object) -> None:
+    """Stop in order when asked to end, as on Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _require_free(settings: Settings) -> None:
@@ -208,16 +211,17 @@ def _print_links(settings: Settings) -> None:
         out.print(f"[bold]{who}[/bold]\n  {notice}\n  {address}")
 
 
-def _links(settings: Settings) -> Iterator[tuple[str, str, str]]:
+def _links(settings: Settings) -> list[tuple[str, str, str]]:
+    async def run(conninfo: str) -> list[tuple[str, str, str]]:
+        async with runtime(settings, conninfo, migrating=False) as opened:
+            if opened.issuer is None:
+                fail("the demo needs its test issuer.")
+            codes = [await opened.issuer.link(dict(claims)) for _, claims, _ in LINKS]
+        found = zip(LINKS, codes, strict=True)
+        return [(who, f"{settings.address}/sign-in/{code}", notice) for (who, _, notice), code in found]
+
     with server_of(settings) as conninfo:
-        issuer = asyncio.run(_issuer(settings, conninfo))
-    for who, claims, notice in LINKS:
-        yield who, f"{settings.address}/sign-in/{issuer.link(dict(claims))}", notice
-
-
-async def _issuer(settings: Settings, conninfo: str) -> TestIssuer:
-    async with runtime(settings, conninfo, migrating=False) as opened:
-        return TestIssuer(settings.mode, opened.keyring, opened.database, opened.directory)
+        return asyncio.run(run(conninfo))
 
 
 @app.command("links")

@@ -50,7 +50,7 @@ def token(
         if runtime.issuer is None:
             fail("tokens are issued in demo and test only: set OVERBLIK_MODE=demo or test.")
         if link:
-            return f"{settings.address}/sign-in/{runtime.issuer.link(claims)}"
+            return f"{settings.address}/sign-in/{await runtime.issuer.link(claims)}"
         return runtime.issuer.token(claims)
 
     out.print(with_runtime(run, settings), markup=False)

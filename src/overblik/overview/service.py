@@ -82,9 +82,10 @@ class Overviews:
         await self._directory.refresh()
         record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of)
         baseline, before = 0, None
-        if as_of is None and caller.kind in {"citizen", "professional"}:
-            baseline, before = await self._door.look(caller, record)
         now = as_of or self._door.clock.now()
+        if as_of is None and caller.kind in {"citizen", "professional"}:
+            first = news.first_baseline(record, now)
+            baseline, before = await self._door.look(caller, record, first)
         ctx = Context(record, caller, now, self._directory.find)
         return compose(ctx, baseline, before, as_of, tuple(self._directory.connections))
 
@@ -149,7 +150,7 @@ def compose(
         before=before,
         person=card.person,
         courses=tuple(courses(ctx.record.entries, ctx.now, ctx.find)),
-        new=tuple(news.news(ctx, baseline, before)) if as_of is None else (),
+        new=tuple(news.news(ctx, baseline)) if as_of is None else (),
         appointments=tuple(appointment_section.appointments(ctx)),
         allergies=tuple(clinical.allergies(ctx)),
         medication=tuple(medication.medication(ctx)),

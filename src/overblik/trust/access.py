@@ -251,10 +251,13 @@ class Door:
             raise NotFound
         return str(rows[0].id)
 
-    async def look(self, caller: Caller, record: Record) -> tuple[int, datetime | None]:
-        """Note that this person looked; return (baseline seq of *new*, when they looked before)."""
+    async def look(self, caller: Caller, record: Record, first: int) -> tuple[int, datetime | None]:
+        """Note that this person looked; return (what is not new: the seq, when they looked before).
+
+        `first` is what counts as seen on the very first look.
+        """
         seen = max((entry.seq or 0 for entry in record.entries), default=0)
-        params = {"pid": record.pid, "viewer": caller.viewer, "seen": seen, "now": self.clock.now()}
+        params = {"pid": record.pid, "viewer": caller.viewer, "seen": seen, "first": first, "now": self.clock.now()}
         row = (await self.database.fetch(sql("seen"), params))[0]
         return row.baseline, row.before
 

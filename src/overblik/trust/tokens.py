@@ -1,22 +1,25 @@
 """The test issuer: signed access tokens and sign-in links for demo and test.
 
 It stands where MitID and an authorization server will stand, and refuses to exist anywhere else.
-A link carries its claims encrypted, so that no CPR is ever in an address.
+A link is a short code that stands for its claims, so that no CPR is ever in an address.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from joserfc import jwe, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
+from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Forbidden, Unauthenticated
 from overblik.fhir.identifiers import CPR, canonical
-from overblik.fhir.strict_json import dumps, load_object
+from overblik.store.queries import sql
 from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
 from overblik.trust.sources import registered
 
@@ -40,7 +43,6 @@ class TestIssuer:
         if mode not in TEST_MODES:
             raise Forbidden("test-issuer-refused", "The test issuer runs in demo and test only.")
         self._signing = OctKey.import_key(keyring.key("token"))
-        self._sealing = OctKey.import_key(keyring.key("link"))
         self._database = database
         self._directory = directory
 
@@ -48,10 +50,13 @@ class TestIssuer:
         """Return a signed token (JWT, HS256) for these claims."""
         return jwt.encode({"alg": "HS256"}, self._stamped(claims), self._signing, algorithms=["HS256"])
 
-    def link(self, claims: dict[str, Any]) -> str:
-        """Return the sealed part of a sign-in link."""
-        header = {"alg": "dir", "enc": "A256GCM"}
-        return jwe.encrypt_compact(header, dumps(self._stamped(claims)), self._sealing)
+    async def link(self, claims: dict[str, Any]) -> str:
+        """Return the code of a sign-in link for these claims; only a hash of it is kept."""
+        code = secrets.token_urlsafe(12)
+        expires = datetime.now(UTC) + timedelta(seconds=LIFETIME)
+        params = {"hash": _hash(code), "claims": Jsonb(claims), "expires": expires}
+        await self._database.run(sql("put_link"), params)
+        return code
 
     async def caller(self, token: str) -> Caller:
         """Return whom a token stands for; Unauthenticated for every other text."""
@@ -61,13 +66,14 @@ class TestIssuer:
             raise Unauthenticated from None
         return await self._caller(decoded.claims)
 
-    async def caller_of_link(self, sealed: str) -> Caller:
+    async def caller_of_link(self, code: str) -> Caller:
         """Return whom a sign-in link stands for."""
-        try:
-            opened = jwe.decrypt_compact(sealed, self._sealing, algorithms=["dir", "A256GCM"])
-        except (JoseError, ValueError):
-            raise Unauthenticated from None
-        return await self._caller(load_object(opened.plaintext or b"{}"))
+        params = {"hash": _hash(code), "now": datetime.now(UTC)}
+        rows = await self._database.fetch(sql("read_link"), params)
+        if not rows:
+            raise Unauthenticated
+        await self._directory.refresh()
+        return await caller_from(rows[0].claims, self._database, self._directory)
 
     def _stamped(self, claims: dict[str, Any]) -> dict[str, Any]:
         now = int(time.time())
@@ -117,3 +123,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         reason=str(claims.get("reason", "")),
         organisations=organisations,
     )
+
+
+def _hash(code: str) -> bytes:
+    return hashlib.sha256(code.encode()).digest()

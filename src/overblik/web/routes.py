@@ -55,7 +55,7 @@ def web_routes(site: Site) -> list[Route]:
 
     return [
         Route("/", front),
-        Route("/sign-in/{sealed}", sign_in),
+        Route("/sign-in/{code}", sign_in),
         Route("/s/{slot}/sign-out", sign_out, methods=["POST"]),
         Route("/static/{name}", static),
         *[Route(path, _endpoint(site, page), methods=[method]) for method, path, page in PAGES],
@@ -77,7 +77,7 @@ async def _sign_in(site: Site, request: Request) -> Response:
     if site.issuer is None:
         return site.page("refused.html", request, status=401, code="link")
     try:
-        caller = await site.issuer.caller_of_link(request.path_params["sealed"])
+        caller = await site.issuer.caller_of_link(request.path_params["code"])
     except Unauthenticated:
         return site.page("refused.html", request, status=401, code="link")
     slot, cookie = await site.sessions.create(caller)

@@ -37,6 +37,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Vary": "Cookie",
 }
+STRUCTURED = frozenset({"RehabilitationNeedAndPotential", "FollowUp", "Diagnosis", "PlannedInterventionText"})
+"""Plan sections whose content the page already shows as goals, tasks and diagnoses."""
 LANGUAGE_COOKIE = "language"
 SESSION_COOKIE = "overblik_session"
 
@@ -108,7 +110,15 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
         """Return a text of the record with its line breaks, escaped."""
         return Markup("<br>").join(escape(line) for line in text.splitlines())
 
+    def phone(number: str) -> Markup:
+        """Return a telephone number as a link, its digits in pairs."""
+        digits = number.replace(" ", "")
+        shown = " ".join(digits[i : i + 2] for i in range(0, 8, 2)) if len(digits) == 8 and digits.isdigit() else number
+        return Markup('<a href="tel:{}">{}</a>').format(digits, shown)
+
     return {
+        "phone": phone,
+        "structured": STRUCTURED,
         "language": language,
         "_": language.text,
         "word": word,

@@ -254,6 +254,7 @@ def _conditions(document: CdaDocument, message: Message) -> list[Fact]:
             resource: Json = {
                 "resourceType": "Condition",
                 "meta": {"source": message.sender.source_uri},
+                "extension": [episode_extension(value) for value in document.episodes],
                 "clinicalStatus": _status("condition-clinical", status),
                 "verificationStatus": _status("condition-ver-status", "confirmed"),
                 "category": [dt.concept(find(observation, "code"))],

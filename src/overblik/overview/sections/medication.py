@@ -96,11 +96,12 @@ def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
     change, reason = _change(ctx, resource)
     reasons = [words_of(c) for c in resource.get("reasonCode", ())]
     atc = _atc(resource)
+    names = dict.fromkeys(words_of(e.resource.get("medicationCodeableConcept", {})) for e in merged.members)
     return Medication(
         id=merged.first.reference,
-        name=words_of(resource.get("medicationCodeableConcept", {})),
+        name=" / ".join(names),
         atc=atc,
-        dose=dose_of(resource),
+        dose=dose_of(resource) if len(doses) <= 1 else "",
         indication=next((r for r in reasons if r), ""),
         status=str(resource.get("status", "")),
         active=_is_active(ctx, entry),

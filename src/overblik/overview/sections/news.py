@@ -7,6 +7,7 @@ is one line. A visit lasts until half an hour without a look; what is new is new
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, display_of, words_of
@@ -15,21 +16,29 @@ from overblik.overview.context import clinical_time
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Source
-    from overblik.trust.access import Entry
+    from overblik.trust.access import Entry, Record
 
 QUIET = frozenset({"Patient", "Binary", "Provenance", "MessageHeader", "Goal", "Flag", "DocumentReference"})
 """Types that are told by what they belong to, and stand alone only when nothing else came."""
-FIRST_LOOK_DAYS = 14
+FIRST_LOOK = timedelta(days=14)
+"""On the very first look, only what came in these days is news."""
+_UNTOLD = frozenset({"active", "final", "unknown", "current", "preliminary"})
+"""Statuses that say nothing new by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One thing that became known. `kind` is a resource type or event; `what` words from the data."""
+    """One thing that became known. `kind` is a resource type, `what` words of the data.
+
+    `words` names the table in which `what` is a code; "" means it is words already.
+    """
 
     kind: str
     event: str
     what: str
+    words: str
     source: Source
     clinical: datetime | None
     received: datetime
@@ -38,22 +47,23 @@ class News:
     raw: str
 
 
-def news(ctx: Context, baseline: int, before: datetime | None) -> list[News]:
-    """Return what became known after `baseline`, last received first.
-
-    On the very first look, only the last fourteen days are news.
-    """
+def news(ctx: Context, baseline: int) -> list[News]:
+    """Return what became known after `baseline`, last received first."""
     changes: dict[int, list[Entry]] = {}
     for entry in ctx.record.entries:
-        if _is_new(ctx, entry, baseline, before):
+        if _is_new(entry, baseline):
             changes.setdefault(entry.change, []).append(entry)
     items = [item for members in changes.values() if (item := _item(ctx, members)) is not None]
     return sorted(items, key=lambda i: (i.received, i.reference), reverse=True)
 
 
-def _is_new(ctx: Context, entry: Entry, baseline: int, before: datetime | None) -> bool:
-    if before is None and (ctx.now - entry.received).days >= FIRST_LOOK_DAYS:
-        return False
+def first_baseline(record: Record, now: datetime) -> int:
+    """Return what counts as seen on the very first look: all that came before the last fourteen days."""
+    old = [e.seq for e in record.entries if e.seq is not None and now - e.received > FIRST_LOOK]
+    return max(old, default=0)
+
+
+def _is_new(entry: Entry, baseline: int) -> bool:
     if entry.seq is not None and entry.seq <= baseline:
         return False
     # A withdrawal is news only to those who could have seen what was withdrawn.
@@ -62,25 +72,38 @@ def _is_new(ctx: Context, entry: Entry, baseline: int, before: datetime | None) 
 
 def _item(ctx: Context, members: list[Entry]) -> News | None:
     main = min(members, key=lambda e: (e.type in QUIET, _RANK.get(e.type, 50), e.reference))
-    if main.type in QUIET and main.type not in {"DocumentReference", "Provenance"}:
-        told_by = [e for e in members if e.type == "Provenance"]
-        if not told_by:
-            return None
-        main = told_by[0]
-    clinical = clinical_time(main)
     provenance = next((e for e in members if e.type == "Provenance"), None)
-    told = clinical_time(provenance) if provenance else clinical
+    if main.type in QUIET:
+        if provenance is None:
+            return None
+        main = provenance
+    told = clinical_time(provenance) if provenance else clinical_time(main)
+    what, words = _what(main)
     return News(
-        kind=main.type,
+        kind=_kind(main),
         event=_event(main, provenance),
-        what=_what(main),
+        what=what,
+        words=words,
         source=ctx.source(main.source),
-        clinical=told or clinical,
+        clinical=told or clinical_time(main),
         received=main.received,
-        late=bool(told) and (main.received - told).days >= 1 if told else False,
+        late=told is not None and (main.received - told).days >= 1,
         reference=main.reference,
-        raw=ctx.raw.get(main.reference, ""),
+        raw=ctx.raw.get(main.reference, "") or (_message(provenance) if provenance else ""),
     )
+
+
+def _kind(main: Entry) -> str:
+    """Return the type of what is new; a message that changed nothing is told by what it is about."""
+    if main.type != "Provenance":
+        return main.type
+    target = (main.resource.get("target") or [{}])[0]
+    return str(target.get("reference", "")).split("/", 1)[0]
+
+
+def _message(provenance: Entry) -> str:
+    whats = [str(e.get("what", {}).get("reference", "")) for e in provenance.resource.get("entity", ())]
+    return next((w for w in whats if w.startswith("Binary/")), "")
 
 
 _RANK = {
@@ -123,34 +146,46 @@ def _event(main: Entry, provenance: Entry | None) -> str:
     if main.deleted:
         return "withdrawn"
     status = str(main.resource.get("status", ""))
-    activity = ""
-    if provenance is not None:
-        activity = code_of(provenance.resource.get("activity", {}))
+    activity = code_of(provenance.resource.get("activity", {})) if provenance else ""
     if main.type == "Encounter" and activity:
         disposition = main.resource.get("hospitalization", {}).get("dischargeDisposition", {})
         return event_of(activity, status, deceased=code_of(disposition) == "exp")
-    if main.type == "Provenance":
-        return activity
-    return status
+    if main.type in {"Provenance", "Communication"}:
+        return activity if activity in TOLD else ""
+    return "" if status in _UNTOLD else status
 
 
-def _what(entry: Entry) -> str:
-    """Return the words of what is new, from its own data."""
+TOLD = frozenset(
+    {p + a for a in ("admit-emergency", "admit-inpatient", "start-leave-inpatient", "end-leave-inpatient",
+                     "discharge-emergency-home", "discharge-inpatient-home") for p in ("", "revise-", "cancel-")}
+    | {"new-message", "reply-message", "forward-message", "modified-message", "retract-message"}
+)  # fmt: skip
+"""Activities that the pages have words for; document types are told by their kind."""
+
+
+def _what(entry: Entry) -> tuple[str, str]:
+    """Return the words of what is new, or a code and the table that has its words."""
     resource = entry.resource
+    if entry.type == "CarePlan":
+        title = str(resource.get("title", ""))
+        return (title, "") if title else (_plan_kind(resource), "plans")
+    if entry.type == "Communication":
+        return next((code for c in resource.get("category", ()) if (code := code_of(c))), ""), "categories"
     for name in ("code", "medicationCodeableConcept", "type"):
         value = resource.get(name)
         if isinstance(value, dict) and words_of(value):
-            return words_of(value)
+            return words_of(value), ""
     if entry.type == "Encounter":
-        return display_of(resource.get("serviceProvider"))
+        return display_of(resource.get("serviceProvider")), ""
     if entry.type == "Appointment":
         actors = [display_of(p.get("actor")) for p in resource.get("participant", ())]
-        return str(resource.get("description", "")) or next((a for a in actors if a), "")
-    if entry.type == "Communication":
-        return next((code_of(c) for c in resource.get("category", ())), "")
-    if entry.type == "Task":
-        return str(resource.get("description", ""))
-    return str(resource.get("title", ""))
+        return str(resource.get("description", "")) or next((a for a in actors if a), ""), ""
+    return str(resource.get("description", "") or resource.get("title", "")), ""
+
+
+def _plan_kind(resource: Json) -> str:
+    codes = (code_of(c, "urn:overblik:plan-type") for c in resource.get("category", ()))
+    return next((code for code in codes if code), "care-plan")
 
 
 def last_received(ctx: Context) -> datetime | None:

@@ -141,6 +141,13 @@ create table connection (
     place  integer not null default 0
 );
 
+-- Test sign-in links (demo and test): a short code stands for the claims, so that no CPR is in an address.
+create table sign_in_link (
+    hash        bytea primary key,
+    claims      jsonb not null,
+    expires_at  timestamptz not null
+);
+
 create table session (
     hash        bytea primary key,
     slot        text not null,

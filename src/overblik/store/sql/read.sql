@@ -225,7 +225,7 @@ order by version desc limit %(limit)s;
 -- scope: patient
 -- How far a person has looked, moved on to now; a visit lasts until half an hour without a look.
 insert into looked as l (pid, viewer, baseline, seen, at)
-values (%(pid)s, %(viewer)s, 0, %(seen)s, %(now)s)
+values (%(pid)s, %(viewer)s, %(first)s, %(seen)s, %(now)s)
 on conflict (pid, viewer) do update set
     baseline = case when l.at < %(now)s::timestamptz - interval '30 minutes' then l.seen else l.baseline end,
     seen = greatest(l.seen, excluded.seen), at = excluded.at

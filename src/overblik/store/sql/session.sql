@@ -13,3 +13,11 @@ returning caller;
 -- name: end_session
 -- scope: shared
 delete from session where hash = %(hash)s and slot = %(slot)s;
+
+-- name: put_link
+-- scope: shared
+insert into sign_in_link (hash, claims, expires_at) values (%(hash)s, %(claims)s, %(expires)s);
+
+-- name: read_link
+-- scope: shared
+select claims from sign_in_link where hash = %(hash)s and expires_at > %(now)s;
