@@ -1,0 +1,1 @@
+"""FHIR REST through HTTP."""

@@ -1,0 +1,199 @@
+"""What tests share: a real PostgreSQL, one database cloned a test, an injected clock, clients by caller."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from overblik.app.runtime import Runtime, runtime
+from overblik.app.server import application
+from overblik.app.settings import Settings
+from overblik.fhir.strict_json import dumps
+from overblik.store.database import Database
+from overblik.store.embedded import EmbeddedPostgres
+from overblik.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+SHARED = Path(os.environ.get("OVERBLIK_SHARED", Path(__file__).parents[2] / "shared"))
+DATA = SHARED / "data"
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+"""A Monday. Every test's clock starts here."""
+
+
+def shared_files(pattern: str) -> list[Path]:
+    """Return the real files a pattern matches; a test of none of them skips and says so."""
+    return sorted(DATA.glob(pattern))
+
+
+needs_shared = pytest.mark.skipif(not DATA.exists(), reason=f"the real files are not here ({DATA})")
+
+
+class FixedClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        """Return the instant it was set to."""
+        return self._now
+
+    def set(self, now: datetime) -> None:
+        """Move it to an instant."""
+        self._now = now
+
+    def forward(self, **parts: float) -> datetime:
+        """Move it on, and return the new instant."""
+        self._now += timedelta(**parts)
+        return self._now
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One server for all tests of a worker; it may lose data in a crash, which only kill tests must not."""
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+    server = EmbeddedPostgres(folder, settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: EmbeddedPostgres) -> str:
+    """Return the name of a migrated database that tests are cloned from."""
+    database = Database(postgres.conninfo, size=2)
+    await database.open(allow_unsafe=True)
+    await migrate(database)
+    await database.close()
+    return "overblik"
+
+
+@pytest.fixture
+def clones(postgres: EmbeddedPostgres, template: str) -> Iterator[Clones]:
+    """Make databases for one test, and drop them after it."""
+    made = Clones(postgres, template)
+    yield made
+    made.drop()
+
+
+class Clones:
+    """Databases cloned from the template."""
+
+    def __init__(self, postgres: EmbeddedPostgres, template: str) -> None:
+        self._admin = postgres.conninfo.replace("dbname=overblik", "dbname=postgres")
+        self._base = postgres.conninfo
+        self._template = template
+        self._names: list[str] = []
+
+    def make(self) -> str:
+        """Clone the template and return how to connect to the copy."""
+        name = f"t{uuid4().hex[:16]}"
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            connection.execute(f"create database {name} template {self._template} strategy file_copy")  # type: ignore[call-overload]
+        self._names.append(name)
+        return self._base.replace("dbname=overblik", f"dbname={name}")
+
+    def drop(self) -> None:
+        """Drop every copy."""
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            for name in self._names:
+                connection.execute(f"drop database {name} with (force)")  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """Return the clock of one test."""
+    return FixedClock()
+
+
+@dataclass
+class World:
+    """A server with its database, and clients that speak to it by caller."""
+
+    run: Runtime
+    http: httpx.AsyncClient
+    clock: FixedClock
+
+    def token(self, **claims: Any) -> dict[str, str]:
+        """Return the header of a caller."""
+        assert self.run.issuer is not None
+        return {"Authorization": f"Bearer {self.run.issuer.token(claims)}"}
+
+    def source(self, name: str = "gateway") -> dict[str, str]:
+        """Return a source's header; an unregistered name is a gateway for any sender."""
+        return self.token(kind="source", sub=name, name=name)
+
+    def citizen(self, cpr: str) -> dict[str, str]:
+        """Return a citizen's header."""
+        return self.token(kind="citizen", sub=cpr, name="Borger")
+
+    def professional(self, org: str, identifier: str = "TEST1") -> dict[str, str]:
+        """Return the header of a professional signed in at a unit."""
+        return self.token(kind="professional", sub=identifier, name="Test Person", role="læge", org=org)
+
+    def system(self) -> dict[str, str]:
+        """Return the system's header."""
+        return self.token(kind="system", sub="system", name="Overblik")
+
+    async def get(self, path: str, who: dict[str, str], **kwargs: Any) -> httpx.Response:
+        """GET below the FHIR base."""
+        return await self.http.get(f"/fhir{path}", headers=who | kwargs.pop("headers", {}), **kwargs)
+
+    async def post(self, path: str, who: dict[str, str], body: Any, **kwargs: Any) -> httpx.Response:
+        """POST JSON (or bytes as they are) below the FHIR base."""
+        headers = {"Content-Type": "application/fhir+json", **who, **kwargs.pop("headers", {})}
+        content = body if isinstance(body, bytes) else dumps(body)
+        return await self.http.post(f"/fhir{path}", headers=headers, content=content, **kwargs)
+
+    async def put(self, path: str, who: dict[str, str], body: Any, **headers: str) -> httpx.Response:
+        """PUT JSON below the FHIR base."""
+        sent = {"Content-Type": "application/fhir+json", **who, **headers}
+        return await self.http.put(f"/fhir{path}", headers=sent, content=dumps(body))
+
+    async def message(self, body: bytes, who: dict[str, str] | None = None) -> httpx.Response:
+        """Post a message or document to $process-message."""
+        return await self.post("/$process-message", who or self.source(), body)
+
+    async def patient_id(self, cpr: str, who: dict[str, str] | None = None) -> str:
+        """Return the id of a Patient with a CPR that a caller may see, "" for none."""
+        found = await self.get(f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{cpr}", who or self.system())
+        entries = found.json().get("entry", [])
+        return str(entries[0]["resource"]["id"]) if entries else ""
+
+    async def overview(self, cpr: str, who: dict[str, str], **params: str) -> dict[str, Any]:
+        """Return the overview of a person as a caller sees it."""
+        patient = await self.patient_id(cpr, who)
+        response = await self.get(f"/Patient/{patient}/$overview", who, params=params)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+
+@asynccontextmanager
+async def open_world(conninfo: str, folder: Path, clock: FixedClock) -> AsyncIterator[World]:
+    """Open a server on a database, spoken to without a network."""
+    settings = Settings(data=folder, mode="test", connections=6)
+    async with runtime(settings, conninfo, clock=clock, migrating=False) as run:
+        transport = httpx.ASGITransport(application(run), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            yield World(run, http, clock)
+
+
+@pytest.fixture
+async def world(clones: Clones, tmp_path: Path, clock: FixedClock) -> AsyncIterator[World]:
+    """Return one server with an empty database."""
+    async with open_world(clones.make(), tmp_path, clock) as opened:
+        yield opened

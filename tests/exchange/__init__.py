@@ -1,0 +1,1 @@
+"""Messages in: every sample of the field, every bad input."""

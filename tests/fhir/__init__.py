@@ -1,0 +1,1 @@
+"""The standard: tables and properties, no database."""

@@ -1,0 +1,1 @@
+"""Whole stories: the browser, two worlds, the wire, kill it."""

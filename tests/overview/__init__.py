@@ -1,0 +1,1 @@
+"""The combined view: merging, the strip, what is new."""

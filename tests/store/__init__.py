@@ -1,0 +1,1 @@
+"""PostgreSQL, for real: the embedded server, versions, the sequencer."""

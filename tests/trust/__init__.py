@@ -1,0 +1,1 @@
+"""The door: who sees what, and what is logged."""
