@@ -101,9 +101,16 @@ class Clones:
 
     def make(self) -> str:
         """Clone the template and return how to connect to the copy."""
+        return self._copy(self._template)
+
+    def copy_of(self, conninfo: str) -> str:
+        """Copy a database that nobody is connected to."""
+        return self._copy(conninfo.split("dbname=")[1].split(maxsplit=1)[0])
+
+    def _copy(self, template: str) -> str:
         name = f"t{uuid4().hex[:16]}"
         with psycopg.connect(self._admin, autocommit=True) as connection:
-            connection.execute(f"create database {name} template {self._template} strategy file_copy")  # type: ignore[call-overload]
+            connection.execute(f"create database {name} template {template} strategy file_copy")
         self._names.append(name)
         return self._base.replace("dbname=overblik", f"dbname={name}")
 
@@ -111,7 +118,7 @@ class Clones:
         """Drop every copy."""
         with psycopg.connect(self._admin, autocommit=True) as connection:
             for name in self._names:
-                connection.execute(f"drop database {name} with (force)")  # type: ignore[call-overload]
+                connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

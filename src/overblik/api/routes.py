@@ -35,6 +35,7 @@ from overblik.fhir.strict_json import MAX_BYTES, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from uuid import UUID
 
     from starlette.requests import Request as HttpRequest
 
@@ -99,25 +100,30 @@ def _endpoint(
     services: Services, authenticate: Authenticate, methods: dict[str, Route], prefix: str
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        request_id = str(uuid4())
+        request_id = uuid4()
         try:
-            response = await _answer(services, authenticate, methods, prefix, http)
+            response = await _answer(services, authenticate, methods, prefix, http, request_id)
         except OverblikError as error:
             response = _refusal(error, methods)
         except Exception:
-            log.exception("api.fault", request=request_id)
+            log.exception("api.fault", request=str(request_id))
             fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
             response = _refusal(fault, methods)
-        return _sent(http.method, response, request_id)
+        return _sent(http.method, response, str(request_id))
 
     return endpoint
 
 
 async def _answer(
-    services: Services, authenticate: Authenticate, methods: dict[str, Route], prefix: str, http: HttpRequest
+    services: Services,
+    authenticate: Authenticate,
+    methods: dict[str, Route],
+    prefix: str,
+    http: HttpRequest,
+    request_id: UUID,
 ) -> Response:
     route = methods.get("GET" if http.method == "HEAD" else http.method)
-    caller = await _caller(authenticate, http, open_=route is not None and route.open)
+    caller = await _caller(authenticate, http, request_id, open_=route is not None and route.open)
     if route is None:
         raise NotAllowed("method-not-allowed", f"This path takes {', '.join(sorted(methods))}.")
     resource_type = http.path_params.get("type", "")
@@ -141,10 +147,10 @@ async def _answer(
     return await route.interaction(services, request)
 
 
-async def _caller(authenticate: Authenticate, http: HttpRequest, *, open_: bool) -> Any:
+async def _caller(authenticate: Authenticate, http: HttpRequest, request_id: UUID, *, open_: bool) -> Any:
     scheme, _, token = http.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return (await authenticate(token.strip())).asking(channel="api")
+        return (await authenticate(token.strip())).asking(channel="api", request=request_id)
     if open_:
         return None
     raise Unauthenticated

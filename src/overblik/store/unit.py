@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
+from overblik.fhir.dates import Interval
 from overblik.fhir.errors import Conflict
 from overblik.fhir.index import INDEX_VERSION, index_row
 from overblik.store.body import pack
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from overblik.fhir.dates import Interval
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Transaction
     from overblik.store.keys import Keys
@@ -39,7 +39,10 @@ class RelationRow:
 
 @dataclass(slots=True)
 class Staged:
-    """One version about to be written. `resource` is None for a deletion."""
+    """One version about to be written. `resource` is None for a deletion.
+
+    `happened_at` dates a resource that has no date of its own, such as a message's bytes.
+    """
 
     pid: int
     rid: int
@@ -53,6 +56,7 @@ class Staged:
     labels: list[str] = field(default_factory=list)
     others: list[int] | None = None
     recorded_at: datetime | None = None
+    happened_at: datetime | None = None
     fact_key: str | None = None
     facets: dict[str, Any] | None = None
     relations: list[RelationRow] = field(default_factory=list)
@@ -177,6 +181,8 @@ class Unit:
     def _row(self, staged: Staged, cid: int) -> dict[str, Any]:
         row = index_row(staged.resource, self._index_key) if staged.resource else None
         clinical = row.clinical if row else None
+        if clinical is None and staged.happened_at is not None:
+            clinical = Interval(staged.happened_at, staged.happened_at)
         return {
             "pid": staged.pid,
             "rid": staged.rid,

@@ -4,7 +4,8 @@
 no row means refused. `visible(kind)` is a condition on a resource row inside a permitted record.
 Both are filled into named queries, so hidden rows are never candidates: filtered before LIMIT,
 count, order and merge. Evidence that is hidden from a professional gives no relation; breaking the
-glass sets blocks aside for that one person.
+glass sets blocks aside for that one person. A block on a period hides what lies in it and what has
+no date, but not the Patient itself, which is of no period.
 
 Parameters: `%(now)s` instant · citizen: `%(system)s`, `%(value)s` · professional: `%(person)s`,
 `%(org)s`, `%(orgs)s` (the unit and every unit above it) · source: `%(via)s`.
@@ -29,6 +30,7 @@ _DENIED: LiteralString = """exists (
       and (d.rid is null or d.rid = {row}.rid)
       and (d.type is null or d.type = {row}.type)
       and (d.source is null or d.source = {row}.source or d.source = any({row}.origins))
+      and ((d.data_from is null and d.data_until is null) or {row}.type <> 'Patient')
       and (d.data_from is null or {row}.clinical_to is null or d.data_from < {row}.clinical_to)
       and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from))"""
 

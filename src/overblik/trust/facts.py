@@ -11,6 +11,7 @@ A Patient is stated in parts (`facets`), because each kind of message says only 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.references import rewrite
@@ -20,7 +21,6 @@ from overblik.trust.work import Work, same_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from overblik.fhir.strict_json import Json
 
@@ -119,6 +119,7 @@ def _apply_one(work: Work, pid: int, key: str, fact: Fact, stated: Json, row: An
             origins=[fact.source, *fact.origins],
             labels=fact.labels,
             recorded_at=fact.recorded,
+            happened_at=None if fact.resource["resourceType"] == "Patient" else datetime.fromisoformat(fact.order[0]),
             fact_key=key,
             facets=facets,
             raw=fact.raw if row is None else None,

@@ -56,9 +56,9 @@ class Caller:
         """The name under which this caller's deliveries are kept."""
         return self.id if self.kind == "source" else self.kind
 
-    def asking(self, *, channel: str = "", reason: str = "") -> Caller:
-        """Return the caller for one new request."""
-        return replace(self, request=uuid4(), channel=channel or self.channel, reason=reason or self.reason)
+    def asking(self, *, channel: str = "", reason: str = "", request: UUID | None = None) -> Caller:
+        """Return the caller for one new request; its id is the response's X-Request-Id."""
+        return replace(self, request=request or uuid4(), channel=channel or self.channel, reason=reason or self.reason)
 
     def params(self, now: datetime, action: str, query: str = "") -> dict[str, Any]:
         """Return the parameters that the door's statements share."""

@@ -91,22 +91,22 @@ def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]
     """Wrap a page: its session, its errors as pages, its language cookie."""
 
     async def endpoint(request: Request) -> Response:
-        request_id = str(uuid4())
+        request_id = uuid4()
         try:
             slot = request.path_params["slot"]
             session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
-            session = session._replace(caller=session.caller.asking(channel="web"))
+            session = session._replace(caller=session.caller.asking(channel="web", request=request_id))
             response = await page(site, request, session)
         except Unauthenticated:
             response = site.page("refused.html", request, status=401, code="session")
         except OverblikError as error:
             response = await pages.refused(site, request, error)
         except Exception:
-            log.exception("web.fault", request=request_id)
+            log.exception("web.fault", request=str(request_id))
             response = site.page("refused.html", request, status=500, code="fault")
         if (language := request.query_params.get("lang")) in {"da", "en"}:
             response.set_cookie(LANGUAGE_COOKIE, language, path="/", samesite="lax", httponly=True)
-        response.headers["X-Request-Id"] = request_id
+        response.headers["X-Request-Id"] = str(request_id)
         return response
 
     return endpoint

@@ -1,0 +1,184 @@
+"""Hidden data change nothing observable: two databases, every kind of request, the same bytes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from overblik.demo.cast import CLINIC, NURSE, ODENSE, ORTHOPAEDICS, SVENDBORG
+from overblik.demo.people import make_person
+from overblik.demo.story import Story
+from tests.conftest import NOW
+from tests.journeys.tell import set_the_stage, tell
+from tests.journeys.worlds import Pair, two_worlds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    import httpx
+
+    from tests.conftest import Clones, FixedClock, World
+
+RNG = Random("two worlds")  # noqa: S311 - the same people every time
+TODAY = NOW.date()
+SEEN, UNSEEN = make_person(RNG, TODAY), make_person(RNG, TODAY)
+TYPES = (
+    "Patient",
+    "Encounter",
+    "CarePlan",
+    "Observation",
+    "MedicationRequest",
+    "Communication",
+    "Appointment",
+    "Condition",
+)
+
+
+async def shared(world: World) -> None:
+    """A patient whose story has come to the discharge, and a block on what the clinic writes."""
+    await set_the_stage(world)
+    story = Story(SEEN, TODAY, ODENSE)
+    await tell(world, [d for step in story.steps()[:5] for d in step.deliveries if d.source is not CLINIC])
+    world.clock.set(NOW)
+    place = await world.run.door.locate("Patient", await world.patient_id(SEEN.cpr))
+    await world.run.database.run(
+        "insert into deny (pid, did, source) values (%(pid)s, 1, %(source)s)",
+        {"pid": place.pid, "source": CLINIC.sor},
+    )
+
+
+async def hidden(world: World) -> None:
+    """What the clinic knows of the same patient, and a patient of another municipality."""
+    moment = world.clock.now()
+    story = Story(SEEN, TODAY, ODENSE)
+    await tell(world, [d for step in story.steps()[:5] for d in step.deliveries if d.source is CLINIC], in_order=False)
+    other = Story(UNSEEN, TODAY, SVENDBORG)
+    deliveries = [d for step in other.steps()[:5] for d in step.deliveries if d.source is not ORTHOPAEDICS]
+    await tell(world, deliveries, in_order=False)
+    world.clock.set(moment)
+
+
+@pytest.fixture
+async def pair(clones: Clones, tmp_path: Path, clock: FixedClock) -> AsyncIterator[Pair]:
+    async with two_worlds(clones, tmp_path, clock, shared, hidden) as opened:
+        yield opened
+
+
+async def identifiers(world: World) -> dict[str, list[str]]:
+    """Return every id of the record, by type, as the system sees them."""
+    found: dict[str, list[str]] = {}
+    for kind in TYPES:
+        page = (await world.get(f"/{kind}?_count=500", world.system())).json()
+        found[kind] = [e["resource"]["id"] for e in page.get("entry", [])]
+    return found
+
+
+def viewers(world: World) -> dict[str, dict[str, str]]:
+    return {
+        "nurse": world.professional(NURSE.unit.sor, NURSE.id),
+        "surgeon": world.professional(ORTHOPAEDICS.sor, "DEM04"),
+        "stranger": world.professional("99900000016041"),
+        "unit nobody knows": world.professional("99900000016099"),
+        "other citizen": world.citizen("0101010101"),
+        "hospital source": world.token(kind="source", sub=ORTHOPAEDICS.slug, name="x"),
+    }
+
+
+def questions(ids: dict[str, list[str]]) -> list[str]:
+    """Return one of everything that can be asked, with ids that are visible, hidden and absent."""
+    paths: list[str] = []
+    for kind, values in ids.items():
+        for identifier in [*values, "0" * 32]:
+            paths += [f"/{kind}/{identifier}", f"/{kind}/{identifier}/_history", f"/{kind}/{identifier}/_history/1"]
+            paths += [f"/{kind}?_id={identifier}"]
+        paths += [f"/{kind}", f"/{kind}?_count=1"]
+    for patient in [*ids["Patient"], "0" * 32]:
+        paths += [f"/Patient/{patient}/$overview", f"/Patient/{patient}/$overview?asOf=2026-11-21"]
+        paths += [f"/{kind}?patient={patient}" for kind in TYPES if kind != "Patient"]
+    for cpr in (SEEN.cpr, UNSEEN.cpr, "0101010101"):
+        paths += [f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{cpr}", f"/Observation?patient:identifier={cpr}"]
+    paths += [
+        "/Observation?code=NPU02319",
+        "/Condition?code=K86",
+        "/Condition?code=DS720",
+        "/Encounter?date=ge2026-01-01",
+    ]
+    return paths
+
+
+@pytest.mark.parametrize(
+    "who", ["nurse", "surgeon", "stranger", "unit nobody knows", "other citizen", "hospital source"]
+)
+async def test_every_request_answers_alike(pair: Pair, who: str) -> None:
+    ids = await identifiers(pair.b)
+    seen_in_a = await identifiers(pair.a)
+    assert sum(map(len, ids.values())) > sum(map(len, seen_in_a.values())) + 5, "world B holds nothing more"
+    asked = 0
+    for path in questions(ids):
+
+        async def ask(world: World, path: str = path) -> httpx.Response:
+            return await world.get(path, viewers(world)[who])
+
+        a, b = await pair.ask(ask)
+        assert a == b, path
+        asked += 1
+    assert asked > 150
+
+
+async def test_the_harness_sees_a_difference_where_there_is_one(pair: Pair) -> None:
+    """Without the block the same requests differ: the harness can fail."""
+    for world in (pair.a, pair.b):
+        await world.run.database.run("delete from deny")
+    patient = await pair.a.patient_id(SEEN.cpr, viewers(pair.a)["nurse"])
+
+    async def ask(world: World) -> httpx.Response:
+        return await world.get(f"/Patient/{patient}/$overview", viewers(world)["nurse"])
+
+    a, b = await pair.ask(ask)
+    assert a != b
+
+
+@pytest.mark.parametrize("who", ["nurse", "stranger"])
+async def test_writing_tells_nothing_of_what_is_hidden(pair: Pair, who: str) -> None:
+    """A source that refers to, updates or deletes what it may not see gets the answer of the absent."""
+    ids = await identifiers(pair.b)
+    for identifier in [*ids["Patient"], "0" * 32]:
+        body: dict[str, Any] = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"text": who},
+            "subject": {"reference": f"Patient/{identifier}"},
+        }
+
+        async def create(world: World, body: dict[str, Any] = body) -> httpx.Response:
+            return await world.post("/Observation", world.source("nobody"), body)
+
+        async def update(world: World, identifier: str = identifier) -> httpx.Response:
+            changed = {"resourceType": "Patient", "id": identifier}
+            return await world.put(f"/Patient/{identifier}", world.source("nobody"), changed)
+
+        for ask in (create, update):
+            a, b = await pair.ask(ask)
+            assert a == b
+            assert a.status in {404, 422}
+
+
+async def test_time_passes_alike(pair: Pair) -> None:
+    """What runs out, runs out in both worlds at once."""
+    patient = await pair.a.patient_id(SEEN.cpr, viewers(pair.a)["surgeon"])
+    statuses = []
+    for days in (0, 20, 20, 60):
+        pair.a.clock.set(pair.a.clock.now() + timedelta(days=days))
+
+        async def ask(world: World) -> httpx.Response:
+            return await world.get(f"/Patient/{patient}/$overview", viewers(world)["surgeon"])
+
+        a, b = await pair.ask(ask)
+        assert a == b
+        statuses.append(a.status)
+    assert statuses[0] == 200
+    assert statuses[-1] == 404
