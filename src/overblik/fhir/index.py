@@ -83,7 +83,6 @@ _OWN = {
         "CommunicationRequest": "CommunicationRequest.authoredOn",
         "Condition": "Condition.onset.as(dateTime) | Condition.onset.as(Period) | Condition.recordedDate",
         "Goal": "Goal.start.as(date) | Goal.statusDate",
-        "MedicationRequest": "MedicationRequest.authoredOn",
         "Task": "Task.authoredOn",
         "Provenance": "Provenance.occurred",
     }.items()

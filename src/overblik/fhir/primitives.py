@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_CODE = re.compile(r"[^\s]+(\s[^\s]+)*")
+_CODE = re.compile(r"[^\s]+(\s[^\s]+)*", re.ASCII)
 _OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+")
 _UUID = re.compile(r"urn:uuid:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 _DATETIME = re.compile(
-    r"\d{4}(-\d\d(-\d\d(T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00)))?)?)?"
+    r"\d{4}(-\d\d(-\d\d(T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00)))?)?)?",
+    re.ASCII,
 )
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _MAX_INTEGER = 2**31 - 1
 
@@ -36,6 +37,10 @@ def _string(value: Any) -> bool:
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _code(value: Any) -> bool:
+    return _string(value) and _CODE.fullmatch(value) is not None
 
 
 def _uri(value: Any) -> bool:
@@ -56,11 +61,12 @@ def _decimal(value: Any) -> bool:
 def _base64(value: Any) -> bool:
     if not isinstance(value, str):
         return False
+    packed = value.translate({9: None, 10: None, 13: None, 32: None})
     try:
-        binascii.a2b_base64(value.translate({9: None, 10: None, 13: None, 32: None}), strict_mode=True)
+        binascii.a2b_base64(packed, strict_mode=True)
     except (binascii.Error, ValueError):
         return False
-    return True
+    return packed != ""
 
 
 def _date_like(pattern: re.Pattern[str], *, need_time: bool = False) -> Callable[[Any], bool]:
@@ -76,7 +82,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "base64Binary": _base64,
     "boolean": lambda value: isinstance(value, bool),
     "canonical": _uri,
-    "code": _matching(_CODE),
+    "code": _code,
     "date": _date_like(_DATE),
     "dateTime": _date_like(_DATETIME),
     "decimal": _decimal,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,8 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
             continue
         if value == "":
             continue
+        if _CONTROL.search(value):
+            raise Malformed("search-value-invalid", "A control character cannot be searched for.", expression=_at(name))
         criteria.append(parser(value))
         applied.append((name, value))
     if issues:
@@ -92,9 +95,17 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     return Query(resource_type, tuple(criteria), _count(result["_count"]), result["_cursor"], tuple(applied))
 
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
+"""No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
+
+
+def _at(name: str) -> str:
+    return f"http.{name[:64]}"
+
+
 def _unknown(resource_type: str, name: str) -> Issue:
     text = f"{resource_type} cannot be searched by {name[:64]!r} here; /metadata lists what can."
-    return Issue("search-parameter-unknown", text, "not-supported", f"http.{name[:64]}")
+    return Issue("search-parameter-unknown", text, "not-supported", _at(name))
 
 
 def searchable(resource_type: str) -> list[tuple[str, str]]:
@@ -112,7 +123,7 @@ def searchable(resource_type: str) -> list[tuple[str, str]]:
 def _parser(resource_type: str, name: str) -> Callable[[str], Criterion] | None:
     known = dict(searchable(resource_type))
     if name == "_id":
-        return lambda value: Ids(tuple(_split(value)))
+        return lambda value: Ids(tuple(_plain(part) for part in _split(value)))
     if name in {"patient", "subject", "patient:identifier", "subject:identifier", "patient.identifier"}:
         if "patient" not in known:
             return None
@@ -126,38 +137,41 @@ def _parser(resource_type: str, name: str) -> Callable[[str], Criterion] | None:
 
 
 def _split(value: str, separator: str = ",") -> list[str]:
-    """Split on a separator that is not escaped with a backslash, then remove the escapes."""
-    parts = [""]
-    escaped = False
-    for char in value:
-        if escaped:
-            parts[-1] += char if char in "\\,|$" else "\\" + char
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == separator:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts
+    """Split on a separator that is not escaped with a backslash; escapes stay for `_plain`."""
+    parts: list[str] = []
+    begin = 0
+    for found in re.finditer(rf"\\.|{re.escape(separator)}", value):
+        if found[0] == separator:
+            parts.append(value[begin : found.start()])
+            begin = found.end()
+    return [*parts, value[begin:]]
+
+
+def _plain(text: str) -> str:
+    """Remove the escapes (https://hl7.org/fhir/R4/search.html#escaping)."""
+    return re.sub(r"\\([\\,|$])", r"\1", text)
+
+
+def _system_and_value(text: str) -> tuple[str | None, str]:
+    system, *rest = _split(text, "|")
+    return (_plain(system), _plain("|".join(rest))) if rest else (None, _plain(system))
 
 
 def _token(param: str, text: str) -> tuple[str | None, str | None]:
-    system, bar, value = text.partition("|")
-    if not bar:
-        return None, text if param != "identifier" else canonical(CPR if _looks_cpr(text) else "", text).value
-    if not value:
-        return system, None
-    return canonical(system, value) if param == "identifier" else (system, value)
+    system, value = _system_and_value(text)
+    if param == "identifier":
+        named = canonical(CPR if system is None and _looks_cpr(value) else system or "", value)
+        system, value = named.system if system is not None else None, named.value
+    return system, value if value or system is None else None
 
 
 def _looks_cpr(text: str) -> bool:
-    return len(text) == 11 and text[6] == "-" and text.replace("-", "").isdigit()
+    return re.fullmatch(r"[0-9]{6}-[0-9]{4}", text) is not None
 
 
 def _patients(value: str) -> Patients:
     ids = []
-    for part in _split(value):
+    for part in map(_plain, _split(value)):
         kind, _, identifier = part.rpartition("/")
         if kind and kind.rsplit("/", 1)[-1] != "Patient":
             raise Malformed("search-value-invalid", "patient takes the id of a Patient.", expression="http.patient")
@@ -168,15 +182,15 @@ def _patients(value: str) -> Patients:
 def _patient_identifiers(value: str) -> Patients:
     found = []
     for part in _split(value):
-        system, bar, text = part.partition("|")
-        found.append(canonical(system if bar else CPR, text if bar else system))
+        system, text = _system_and_value(part)
+        found.append(canonical(CPR if system is None else system, text))
     return Patients(identifiers=tuple(found))
 
 
 def _dates(param: str, parts: list[str]) -> Dates:
     if len(parts) > MOST_DATES:
         raise Malformed("search-too-long", f"At most {MOST_DATES} dates in {param}.", expression=f"http.{param}")
-    return Dates(param, tuple(_date(param, part) for part in parts))
+    return Dates(param, tuple(_date(param, _plain(part)) for part in parts))
 
 
 _PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
@@ -194,6 +208,6 @@ def _date(param: str, text: str) -> tuple[str, Interval]:
 def _count(text: str) -> int:
     if text == "":
         return DEFAULT_COUNT
-    if not text.isdigit():
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise Malformed("search-value-invalid", "_count takes a whole number.", expression="http._count")
     return min(int(text), MOST_COUNT)

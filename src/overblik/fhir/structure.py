@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.definitions import Element, r4
-from overblik.fhir.errors import Issue, OverblikError, Unprocessable
+from overblik.fhir.errors import Issue, Unprocessable
 from overblik.fhir.primitives import CHECKS
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
 
 MOST_ISSUES = 20
-_Check = "Callable[[Any, str, Report], None]"
 
 
 class Report:
@@ -54,11 +53,7 @@ def check(resource: Any, *, lenient: bool = False) -> list[Issue]:
 def require(resource: Any, *, lenient: bool = False) -> None:
     """Raise Unprocessable with every issue found, or return."""
     if issues := check(resource, lenient=lenient):
-        raise _unprocessable(issues)
-
-
-def _unprocessable(issues: list[Issue]) -> OverblikError:
-    return Unprocessable.of(issues)
+        raise Unprocessable.of(issues)
 
 
 def _resource(value: Any, path: str, report: Report) -> None:
@@ -94,9 +89,7 @@ def _element(
     type_name: str, fields: dict[str, Any], key: str, item: Any, owner: Json, path: str, report: Report
 ) -> None:
     if (field := fields.get(key)) is not None:
-        field(item, f"{path}.{key}", report, owner)
-    elif key.startswith("_") and key[1:] in fields:
-        _sibling(item, f"{path}.{key[1:]}", report)
+        field(item, f"{path}.{key.removeprefix('_')}", report, owner)
     else:
         text = f"{type_name} has no element {key[:64]!r}."
         report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
@@ -123,6 +116,8 @@ def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[
             name = element.name.replace("[x]", kind[0].upper() + kind[1:])
             names.append(name)
             fields[name] = _field(element, kind)
+            if kind in CHECKS:
+                fields["_" + name] = _sibling(element)
         if element.name.endswith("[x]"):
             choices.append(names)
         if element.min > 0:
@@ -133,25 +128,57 @@ def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[
 def _field(element: Element, kind: str) -> Callable[[Any, str, Report, Json], None]:
     """Compile the check of one element of one type: list or not, then each item."""
     item_check = _item_check(element, kind)
-    many = element.max is None or element.max > 1
+    many = _is_list(element)
 
     def run(value: Any, path: str, report: Report, owner: Json) -> None:
+        if not _listed(value, path, report, many=many):
+            return
         if not many:
-            if isinstance(value, list):
-                report.add("wrong-json-type", "structure", path, f"{path} must not be a list.")
-            else:
-                item_check(value, path, report)
+            item_check(value, path, report)
             return
-        if not isinstance(value, list):
-            report.add("wrong-json-type", "structure", path, f"{path} must be a list.")
-            return
-        if not value and not report.lenient:
-            report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
         extended = owner.get("_" + element.name)
         for number, item in enumerate(value):
-            if item is None and isinstance(extended, list):
+            if item is None and _stands(extended, number):
                 continue
             item_check(item, f"{path}[{number}]", report)
+
+    return run
+
+
+def _is_list(element: Element) -> bool:
+    return element.max is None or element.max > 1
+
+
+def _listed(value: Any, path: str, report: Report, *, many: bool) -> bool:
+    """Note a list where there must be none, none where there must be one, and one with nothing in it."""
+    if isinstance(value, list) != many:
+        text = f"{path} must be a list." if many else f"{path} must not be a list."
+        report.add("wrong-json-type", "structure", path, text)
+        return False
+    if many and not value and not report.lenient:
+        report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
+    return True
+
+
+def _stands(siblings: Any, number: int) -> bool:
+    """Say whether a null in a list is explained by an extension in the same place of its sibling."""
+    return isinstance(siblings, list) and number < len(siblings) and siblings[number] is not None
+
+
+def _sibling(element: Element) -> Callable[[Any, str, Report, Json], None]:
+    """Compile the check of the `_name` object (or list with nulls) that extends a primitive."""
+    item_check = _complex("Element")
+    many = _is_list(element)
+
+    def run(value: Any, path: str, report: Report, _: Json) -> None:
+        if not _listed(value, path, report, many=many):
+            return
+        if not many:
+            item_check(value, path, report)
+            return
+        for number, item in enumerate(value):
+            if item is not None:
+                item_check(item, f"{path}[{number}]", report)
 
     return run
 
@@ -193,10 +220,3 @@ def _modifier_extension(value: Any, path: str, report: Report) -> None:
     url = value.get("url") if isinstance(value, dict) else None
     text = f"{path} changes the meaning of its element in a way that is not understood here ({str(url)[:200]})."
     report.add("modifier-not-understood", "not-supported", path, text)
-
-
-def _sibling(value: Any, path: str, report: Report) -> None:
-    """Check the `_name` object (or list with nulls) that extends a primitive."""
-    for item in value if isinstance(value, list) else [value]:
-        if item is not None:
-            _checker("Element")(item, path, report)

@@ -35,7 +35,6 @@ class Item(NamedTuple):
 
 
 Items = list[Item]
-Step = "Callable[[Items], Items]"
 
 
 @cache
@@ -161,8 +160,17 @@ def _equal(left: Items, right: Items, wanted: bool) -> Items:
     return [_boolean(([i.value for i in left] == [i.value for i in right]) is wanted)]
 
 
+_ARGUMENTS = {
+    **dict.fromkeys(("as", "ofType", "is", "where", "extension"), (1,)),
+    **dict.fromkeys(("resolve", "first", "empty"), (0,)),
+    "exists": (0, 1),
+}
+
+
 def _call(target: Node | None, function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:
     inner = _compile(target) if target is not None else (lambda items: items)
+    if len(arguments) not in _ARGUMENTS.get(function, ()):
+        raise FhirPathError(f"function {function} with {len(arguments)} arguments is not supported here")
     if function in {"as", "ofType"}:
         wanted = _type_name(arguments[0])
         return lambda items: [item for item in inner(items) if _is(item.type, wanted)]
@@ -181,10 +189,10 @@ def _small(inner: Callable[[Items], Items], function: str, arguments: tuple[Node
         return lambda items: inner(items)[:1]
     if function == "empty":
         return lambda items: [_boolean(not inner(items))]
-    if function == "extension":
-        url = arguments[0].value if isinstance(arguments[0], Literal) else None
-        return lambda items: [i for i in _children(inner(items), "extension") if i.value.get("url") == url]
-    raise FhirPathError(f"function {function} is not supported here")
+    if not isinstance(arguments[0], Literal):
+        raise FhirPathError("extension is only supported here with a literal url")
+    url = arguments[0].value
+    return lambda items: [i for i in _children(inner(items), "extension") if i.value.get("url") == url]
 
 
 def _where(inner: Callable[[Items], Items], function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:

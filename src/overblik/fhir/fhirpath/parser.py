@@ -107,6 +107,8 @@ class _Parser:
 
     def take(self) -> str:
         value = self.value
+        if self.kind == "end":
+            raise FhirPathError(f"unexpected end of {self.text!r}")
         self.position += 1
         return value
 
@@ -128,14 +130,24 @@ class _Parser:
         while True:
             if self.value == "." and self.kind == "op":
                 self.take()
-                name = self.take().strip("`")
+                name = self.name()
                 node = self.call(node, name) if self.value == "(" else Member(node, name)
             elif self.value == "[":
                 self.take()
-                node = Index(node, int(self.take()))
+                node = Index(node, self.number())
                 self.expect("]")
             else:
                 return node
+
+    def name(self) -> str:
+        if self.kind != "name":
+            raise FhirPathError(f"a name is needed, not {self.value!r}, in {self.text!r}")
+        return self.take().strip("`")
+
+    def number(self) -> int:
+        if not self.value.isdecimal():
+            raise FhirPathError(f"an index is needed, not {self.value!r}, in {self.text!r}")
+        return int(self.take())
 
     def call(self, target: Node | None, function: str) -> Call:
         self.expect("(")

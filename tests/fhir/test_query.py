@@ -1,0 +1,280 @@
+"""Search strings to a query tree: every form that is read, every one that is refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overblik.fhir.dates import parse_interval
+from overblik.fhir.definitions import r4
+from overblik.fhir.errors import Malformed
+from overblik.fhir.identifiers import CPR, GLN
+from overblik.fhir.query import (
+    DEFAULT_COUNT,
+    MOST_COUNT,
+    MOST_CRITERIA,
+    MOST_DATES,
+    Dates,
+    Ids,
+    Patients,
+    Query,
+    Tokens,
+    parse_query,
+    searchable,
+)
+
+if TYPE_CHECKING:
+    from overblik.fhir.query import Criterion
+
+PARSED: list[tuple[str, str, str, Criterion]] = [
+    ("Patient", "_id", "a", Ids(("a",))),
+    ("Patient", "_id", "a,b", Ids(("a", "b"))),
+    # Tokens: any system, no system, any value.
+    ("Observation", "code", "A", Tokens("code", ((None, "A"),))),
+    ("Observation", "code", "|A", Tokens("code", (("", "A"),))),
+    ("Observation", "code", "s|A", Tokens("code", (("s", "A"),))),
+    ("Observation", "code", "s|", Tokens("code", (("s", None),))),
+    ("Observation", "code", "s|A,B,|C", Tokens("code", (("s", "A"), (None, "B"), ("", "C")))),
+    ("Observation", "code", "s|A|B", Tokens("code", (("s", "A|B"),))),
+    ("Observation", "code", "http://x.dk/a|A b", Tokens("code", (("http://x.dk/a", "A b"),))),
+    # Escapes.
+    ("Observation", "code", r"A\,B", Tokens("code", ((None, "A,B"),))),
+    ("Observation", "code", r"A\|B", Tokens("code", ((None, "A|B"),))),
+    ("Observation", "code", r"s\|t|A", Tokens("code", (("s|t", "A"),))),
+    ("Observation", "code", r"s|A\|B\,C\$D", Tokens("code", (("s", "A|B,C$D"),))),
+    ("Observation", "code", r"A\\,B", Tokens("code", ((None, "A\\"), (None, "B")))),
+    ("Observation", "code", r"A\\\,B", Tokens("code", ((None, "A\\,B"),))),
+    ("Observation", "code", r"A\xB", Tokens("code", ((None, r"A\xB"),))),
+    ("Observation", "code", "A\\", Tokens("code", ((None, "A\\"),))),
+    # Identifiers are looked for in their canonical form.
+    ("Patient", "identifier", f"{CPR}|070348-0999", Tokens("identifier", ((CPR, "0703480999"),))),
+    ("Patient", "identifier", "070348-0999", Tokens("identifier", ((None, "0703480999"),))),
+    ("Patient", "identifier", "12-34", Tokens("identifier", ((None, "12-34"),))),
+    ("Patient", "identifier", "http://www.gs1.org/gln|1", Tokens("identifier", ((GLN, "1"),))),
+    ("Patient", "identifier", "http://www.gs1.org/gln|", Tokens("identifier", ((GLN, None),))),
+    ("Patient", "identifier", "|12", Tokens("identifier", (("", "12"),))),
+    # Patients.
+    ("Observation", "patient", "1", Patients(ids=("1",))),
+    ("Observation", "patient", "Patient/1,2", Patients(ids=("1", "2"))),
+    ("Observation", "patient", "https://x.dk/fhir/Patient/1", Patients(ids=("1",))),
+    ("Observation", "subject", "Patient/1", Patients(ids=("1",))),
+    ("Task", "patient", "1", Patients(ids=("1",))),
+    ("MessageHeader", "patient", "1", Patients(ids=("1",))),
+    ("Observation", "patient:identifier", f"{CPR}|070348-0999", Patients(identifiers=((CPR, "0703480999"),))),
+    ("Observation", "patient.identifier", "070348-0999", Patients(identifiers=((CPR, "0703480999"),))),
+    ("Observation", "subject:identifier", r"s|A\,B,s|C", Patients(identifiers=(("s", "A,B"), ("s", "C")))),
+    ("Observation", "patient:identifier", "|A", Patients(identifiers=(("", "A"),))),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "criterion"), PARSED)
+def test_a_parameter_becomes_its_criterion(kind: str, name: str, value: str, criterion: Criterion) -> None:
+    query = parse_query(kind, [(name, value)])
+    assert query == Query(kind, (criterion,), applied=((name, value),))
+
+
+@pytest.mark.parametrize("prefix", ["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+def test_every_prefix_of_the_standard_is_read(prefix: str) -> None:
+    (criterion,) = parse_query("Observation", [("date", f"{prefix}2026-11")]).criteria
+    assert criterion == Dates("date", ((prefix, parse_interval("2026-11")),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "prefix", "start"),
+    [
+        ("2026", "eq", "2025-12-31T23:00Z"),
+        ("ge2026-11-22", "ge", "2026-11-21T23:00Z"),
+        ("lt2026-11-22T10:00Z", "lt", "2026-11-22T10:00Z"),
+        ("2026-11-22T10:00:00+01:00", "eq", "2026-11-22T09:00Z"),
+        # A plus sign that was sent without being escaped arrives as a space.
+        ("2026-11-22T10:00:00 01:00", "eq", "2026-11-22T09:00Z"),
+        ("le9999-12-31", "le", "9999-12-29T00:00Z"),
+    ],
+)
+def test_a_date_is_asked_for_with_its_precision_and_offset(value: str, prefix: str, start: str) -> None:
+    (criterion,) = parse_query("Observation", [("date", value)]).criteria
+    assert isinstance(criterion, Dates)
+    ((read, interval),) = criterion.values
+    assert (read, interval.start) == (prefix, datetime.fromisoformat(start))
+
+
+def test_dates_with_a_comma_are_alternatives() -> None:
+    (criterion,) = parse_query("Observation", [("date", "2025,ge2026")]).criteria
+    assert isinstance(criterion, Dates)
+    assert [prefix for prefix, _ in criterion.values] == ["eq", "ge"]
+
+
+def test_a_parameter_twice_is_two_criteria() -> None:
+    query = parse_query("Observation", [("date", "ge2026-01"), ("date", "lt2026-02"), ("code", "A")])
+    assert [type(criterion) for criterion in query.criteria] == [Dates, Dates, Tokens]
+
+
+REFUSED = [
+    ("Patient", "_count", "-1", "search-value-invalid", "http._count"),
+    ("Patient", "_count", "ten", "search-value-invalid", "http._count"),
+    ("Patient", "_count", "1.5", "search-value-invalid", "http._count"),
+    ("Patient", "_count", "²", "search-value-invalid", "http._count"),
+    ("Patient", "_count", "9" * 5000, "search-value-invalid", "http._count"),
+    ("Observation", "date", "yesterday", "search-value-invalid", "http.date"),
+    ("Observation", "date", "2026-02-30", "search-value-invalid", "http.date"),
+    ("Observation", "date", "xx2026", "search-value-invalid", "http.date"),
+    ("Observation", "date", "GE2026", "search-value-invalid", "http.date"),
+    ("Observation", "date", "2026,", "search-value-invalid", "http.date"),
+    ("Observation", "date", ",".join(["2026"] * (MOST_DATES + 1)), "search-too-long", "http.date"),
+    ("Observation", "patient", "Group/1", "search-value-invalid", "http.patient"),
+    ("Observation", "patient", "Patient/1/_history/2", "search-value-invalid", "http.patient"),
+    ("Patient", "_id", "a\x00b", "search-value-invalid", "http._id"),
+    ("Patient", "identifier", "a\x1fb", "search-value-invalid", "http.identifier"),
+    ("Observation", "patient", "\x00", "search-value-invalid", "http.patient"),
+    ("Observation", "date", "2026\n", "search-value-invalid", "http.date"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "code", "place"), REFUSED, ids=[f"{r[1]}={r[2][:20]!r}" for r in REFUSED]
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_value_that_cannot_be_read_is_refused_even_leniently(
+    kind: str, name: str, value: str, code: str, place: str, lenient: bool
+) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_query(kind, [(name, value)], lenient=lenient)
+    (issue,) = refused.value.issues
+    assert (issue.code, issue.expression) == (code, place)
+    assert len(issue.text) < 200
+
+
+UNKNOWN = [
+    ("Patient", "dog"),
+    ("Patient", "Identifier"),
+    ("Patient", "birthdate"),
+    ("Patient", "_sort"),
+    ("Patient", "_include"),
+    ("Patient", "identifier:of-type"),
+    ("Observation", "code:not"),
+    ("Observation", "code:text"),
+    ("Observation", "date:missing"),
+    ("Observation", "patient:Patient"),
+    ("Observation", "patient.name"),
+    ("Organization", "patient"),
+    ("Organization", "date"),
+    ("Patient", "x" * 1000),
+    ("Patient", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), UNKNOWN)
+def test_an_unknown_parameter_is_refused_or_leniently_left_out(kind: str, name: str) -> None:
+    pairs = [("_id", "a"), (name, "1")]
+    with pytest.raises(Malformed) as refused:
+        parse_query(kind, pairs)
+    (issue,) = refused.value.issues
+    assert (issue.code, issue.kind, issue.expression) == (
+        "search-parameter-unknown",
+        "not-supported",
+        f"http.{name[:64]}",
+    )
+    assert refused.value.status == 400
+    query = parse_query(kind, pairs, lenient=True)
+    assert query.criteria == (Ids(("a",)),)
+    assert query.applied == (("_id", "a"),)
+
+
+def test_every_unknown_parameter_is_named_at_once() -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_query("Patient", [("a", "1"), ("_id", "1"), ("b", "1")])
+    assert [issue.expression for issue in refused.value.issues] == ["http.a", "http.b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", DEFAULT_COUNT), ("0", 0), ("1", 1), ("007", 7), ("1000", 1000), ("1001", MOST_COUNT), ("9" * 18, MOST_COUNT)],
+)
+def test_the_count_is_kept_below_its_limit(text: str, count: int) -> None:
+    assert parse_query("Patient", [("_count", text)]).count == count
+
+
+def test_result_parameters_select_nothing() -> None:
+    names = ["_cursor", "_format", "_pretty", "_total"]
+    query = parse_query("Patient", [(name, "x") for name in names])
+    assert query == Query("Patient", (), cursor="x")
+
+
+def test_an_empty_value_selects_nothing() -> None:
+    assert parse_query("Patient", [("identifier", "")]) == Query("Patient", ())
+
+
+def test_more_criteria_than_the_limit_are_refused() -> None:
+    assert len(parse_query("Patient", [("_id", "a")] * MOST_CRITERIA).criteria) == MOST_CRITERIA
+    with pytest.raises(Malformed) as refused:
+        parse_query("Patient", [("_id", "a")] * (MOST_CRITERIA + 1))
+    assert refused.value.code == "search-too-long"
+
+
+def test_as_many_dates_as_the_limit_are_read() -> None:
+    (criterion,) = parse_query("Observation", [("date", ",".join(["2026"] * MOST_DATES))]).criteria
+    assert isinstance(criterion, Dates)
+    assert len(criterion.values) == MOST_DATES
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("Patient", [("_id", "token"), ("patient", "reference"), ("identifier", "token")]),
+        ("Organization", [("_id", "token"), ("identifier", "token")]),
+        (
+            "Observation",
+            [("_id", "token"), ("patient", "reference"), ("identifier", "token"), ("code", "token"), ("date", "date")],
+        ),
+        (
+            "Task",
+            [("_id", "token"), ("patient", "reference"), ("identifier", "token"), ("code", "token"), ("date", "date")],
+        ),
+    ],
+)
+def test_what_a_type_can_be_searched_by(kind: str, parameters: list[tuple[str, str]]) -> None:
+    assert searchable(kind) == parameters
+
+
+VALUES = {"token": "a", "reference": "1", "date": "2026"}
+
+
+@pytest.mark.parametrize("kind", sorted(r4().resource_types))
+def test_whatever_is_said_to_be_searchable_can_be_searched(kind: str) -> None:
+    for name, sort in searchable(kind):
+        assert len(parse_query(kind, [(name, VALUES[sort])]).criteria) == 1
+
+
+ESCAPED = st.text(st.characters(codec="utf-8", min_codepoint=0x20))
+
+
+def escape(text: str) -> str:
+    return "".join("\\" + char if char in "\\,|$" else char for char in text)
+
+
+@given(st.lists(st.tuples(ESCAPED, ESCAPED.filter(bool)), min_size=1, max_size=4))
+def test_any_system_and_value_can_be_asked_for_when_escaped(tokens: list[tuple[str, str]]) -> None:
+    value = ",".join(f"{escape(system)}|{escape(code)}" for system, code in tokens)
+    assert parse_query("Observation", [("code", value)]).criteria == (Tokens("code", tuple(tokens)),)
+
+
+NAMES = st.sampled_from(["_id", "identifier", "code", "date", "patient", "patient:identifier", "_count", "dog"])
+
+
+@given(st.lists(st.tuples(NAMES, st.text()), max_size=5), st.booleans())
+def test_any_search_is_read_or_refused_with_400_never_a_fault(pairs: list[tuple[str, str]], lenient: bool) -> None:
+    try:
+        query = parse_query("Observation", pairs, lenient=lenient)
+    except Malformed:
+        return
+    assert len(query.criteria) == len(query.applied) <= len(pairs)
+
+
+def test_a_long_value_is_split_at_once() -> None:
+    (criterion,) = parse_query("Observation", [("code", "\\,," * 50_000)]).criteria
+    assert isinstance(criterion, Tokens)
+    assert len(criterion.values) == 50_001
