@@ -119,7 +119,7 @@ def resource_response(status: int, found: Disclosed) -> Response:
 def stored_response(request: Request, status: int, stored: Stored) -> Response:
     """Answer a write as the client prefers."""
     headers = version_headers(stored.version, stored.updated)
-    if stored.created:
+    if stored.created or request.method == "POST":
         headers["Location"] = f"{request.base}/{stored.type}/{stored.id}/_history/{stored.version}"
     if request.minimal or stored.resource is None:
         return Response(status, b"", headers)

@@ -18,6 +18,9 @@ from overblik.store.database import Database
 from overblik.store.migrate import migrate as apply_migrations
 from overblik.store.migrate import pending
 
+FACTORY = "overblik.app.server:create"
+"""What each worker makes its application with."""
+
 
 def serve() -> None:
     """Serve the API and the pages until stopped; the embedded PostgreSQL runs as long.
@@ -28,14 +31,14 @@ def serve() -> None:
     run_server(settings)
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: Settings, factory: str = FACTORY) -> None:
     """Run the workers in this process's group, with the database watched over from here."""
     configure_logs()
     with server_of(settings, watch=True) as conninfo:
         asyncio.run(_migrate(conninfo, unsafe=settings.mode == "test"))
         err.print(f"Overblik at {settings.address}", markup=False)
         Granian(
-            "overblik.app.server:create",
+            factory,
             factory=True,
             address=settings.host,
             port=settings.port,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from overblik.store.database import Database
 
 _LOCK = 7_013_201
+_ALONE: LiteralString = "select pg_advisory_xact_lock(%(key)s)"
 _TABLE: LiteralString = """
 create table if not exists schema_migration (
     number      integer primary key,
@@ -49,7 +50,9 @@ def migrations() -> list[Migration]:
 
 async def pending(database: Database) -> list[Migration]:
     """Return what is still to be applied; raise where the database is newer or was changed."""
-    await database.run(_TABLE)
+    async with database.transaction() as transaction:
+        await transaction.fetch(_ALONE, {"key": _LOCK})
+        await transaction.run(_TABLE)
     applied = {row.number: row.digest for row in await database.fetch("select number, digest from schema_migration")}
     known = {m.number: m for m in migrations()}
     if unknown := set(applied) - set(known):
@@ -65,9 +68,9 @@ async def migrate(database: Database) -> list[Migration]:
     done = []
     for migration in await pending(database):
         async with database.transaction() as transaction:
-            await transaction.fetch("select pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
+            await transaction.fetch(_ALONE, {"key": _LOCK})
             number = {"number": migration.number}
-            if await transaction.fetch("select from schema_migration where number = %(number)s", number):
+            if await transaction.fetch("select number from schema_migration where number = %(number)s", number):
                 continue
             await transaction.script(migration.text)
             await transaction.run(

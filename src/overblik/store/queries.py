@@ -5,7 +5,7 @@
     -- Where a resource is kept …
 
 Scopes (docs/decisions/004): `patient` names one record and goes whole to one node of a Citus
-cluster; `cross` touches several records; `shared` only replicated or small tables. A test checks
+cluster; `cross` goes by another key or over several records; `shared` only to replicated tables. A test checks
 that each declares one.
 
 Placeholders are filled in once: `:permit:`, `:visible:` (row `r`) and `:visible_entry:` (row `q`)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from overblik.fhir.errors import Unavailable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LENGTH = 32
 
@@ -33,15 +32,23 @@ class Keyring:
 def open_keyring(path: Path) -> Keyring:
     """Read the master key, made at first use; refuse a file that others can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(LENGTH))
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        _make(path)
     if path.stat().st_mode & 0o077:
         raise Unavailable("key-readable", f"{path} can be read by others; run chmod 600 on it.")
     return Keyring(path.read_bytes())
+
+
+def _make(path: Path) -> None:
+    """Write a key that is whole and on disk before it has its name; the first of several processes wins."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".key-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(LENGTH))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(name, path)
+    Path(name).unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

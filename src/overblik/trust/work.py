@@ -16,6 +16,7 @@ from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, per
 from overblik.fhir.index import patient_references
 from overblik.fhir.references import parse_reference
 from overblik.fhir.strict_json import dumps
+from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
@@ -142,7 +143,8 @@ class Work:
         row = await self._own_row(resource_type, resource_id)
         if row is None:
             raise NotFound
-        return Stored(resource_type, resource_id, row.version, row.received_at, {})
+        resource = unpack(resource_type, resource_id, row.version, row.received_at, row.body or b"}}")
+        return Stored(resource_type, resource_id, row.version, row.received_at, resource)
 
     async def match(self, query: Query) -> list[tuple[str, str]]:
         """Return (type, id) of what a condition finds with the caller's rights, two at the most."""
@@ -291,25 +293,27 @@ def _unknown_subject() -> Unprocessable:
     return Unprocessable("patient-unknown", text)
 
 
-def _as_row(staged: Staged, now: datetime) -> Any:
-    """Give a staged version the shape of a stored row."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A staged version in the shape of a stored row."""
 
-    @dataclass
-    class Row:
-        pid: int
-        rid: int
-        version: int
-        deleted: bool
-        via: str
-        source: str
-        origins: list[str]
-        fact_key: str | None
-        facets: dict[str, Any] | None
-        received_at: datetime
+    pid: int
+    rid: int
+    version: int
+    deleted: bool
+    via: str
+    source: str
+    origins: list[str]
+    fact_key: str | None
+    facets: dict[str, Any] | None
+    received_at: datetime
+    body: bytes | None
 
-    return Row(
+
+def _as_row(staged: Staged, now: datetime) -> _Row:
+    return _Row(
         staged.pid, staged.rid, staged.version, staged.resource is None, staged.via, staged.source,
-        staged.origins, staged.fact_key, staged.facets, now,
+        staged.origins, staged.fact_key, staged.facets, now, pack(staged.resource) if staged.resource else None,
     )  # fmt: skip
 
 

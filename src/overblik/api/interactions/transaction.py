@@ -116,7 +116,7 @@ async def write_all(work: Work, entries: list[Json], writes: Iterable[int]) -> d
         entry = entries[number]
         resource_type, resource_id, _ = _target(entry["request"]["url"])
         if entry["request"]["method"] == "POST":
-            found = await _if_none_exist(work, resource_type, entry["request"].get("ifNoneExist", ""))
+            found = await writing.existing(work, resource_type, entry["request"].get("ifNoneExist", ""))
             if found:
                 matched[number] = found
             resource_id = found[1] if found else work.unit.keys.id()
@@ -142,15 +142,6 @@ async def write_all(work: Work, entries: list[Json], writes: Iterable[int]) -> d
 def _patients_first(entry: Json) -> int:
     """Patients are written before what refers to them."""
     return 0 if entry.get("resource", {}).get("resourceType") == "Patient" else 1
-
-
-async def _if_none_exist(work: Work, resource_type: str, condition: str) -> tuple[str, str] | None:
-    if not condition:
-        return None
-    found = await work.match(parse_query(resource_type, parse_qsl(condition.removeprefix("?"))))
-    if len(found) > 1:
-        raise PreconditionFailed("condition-ambiguous", "A condition finds more than one resource.")
-    return found[0] if found else None
 
 
 async def _conditional_references(work: Work, entries: list[Json]) -> dict[str, str]:

@@ -33,23 +33,22 @@ async def create(services: Services, request: Request) -> Response:
     resource = checked(request, request.json())
     condition = request.headers.get("if-none-exist", "")
 
-    async def work(work: Work) -> Stored | None:
-        if condition and await exists(work, request.type, condition):
-            return None
-        return await work.create(resource)
+    async def work(work: Work) -> Stored:
+        found = await existing(work, request.type, condition)
+        return await work.current(*found) if found else await work.create(resource)
 
     stored = await services.writer.write(request.caller, "create", request.type, work)
-    if stored is None:
-        return Response(200)
-    return stored_response(request, 201, stored)
+    return stored_response(request, 201 if stored.created else 200, stored)
 
 
-async def exists(work: Work, resource_type: str, condition: str) -> bool:
-    """Say whether a condition finds one resource; two or more are a failed precondition."""
+async def existing(work: Work, resource_type: str, condition: str) -> tuple[str, str] | None:
+    """Return the one resource that a condition of If-None-Exist finds; two or more are a failed precondition."""
+    if not condition:
+        return None
     found = await work.match(parse_query(resource_type, parse_qsl(condition.removeprefix("?"))))
     if len(found) > 1:
         raise PreconditionFailed("condition-ambiguous", "The condition finds more than one resource.")
-    return bool(found)
+    return found[0] if found else None
 
 
 async def update(services: Services, request: Request) -> Response:

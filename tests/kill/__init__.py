@@ -1,0 +1,1 @@
+"""Kill it: what was acknowledged is there, whatever is killed and whenever."""

@@ -1,0 +1,52 @@
+"""Servers that break a promise on purpose, to show that the kill test notices."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from overblik.app.server import create
+from overblik.store import database
+from overblik.store.queries import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.applications import Starlette
+
+LATE = 0.4
+"""Seconds after the answer at which the late log is written."""
+
+
+def without_barrier() -> Starlette:
+    """Answer before the commit is on disk."""
+    database.DURABLE = "-c synchronous_commit=off"
+    return create()
+
+
+def with_late_log() -> Starlette:
+    """Write the log of a write after its answer, in a transaction of its own."""
+    opened: list[database.Database] = []
+    pending: set[asyncio.Task[None]] = set()
+    open_, run_many = database.Database.open, database.Transaction.run_many
+
+    async def opening(self: database.Database, *, allow_unsafe: bool = False) -> None:
+        opened.append(self)
+        await open_(self, allow_unsafe=allow_unsafe)
+
+    async def later(text: LiteralString, rows: list[Mapping[str, Any]]) -> None:
+        await asyncio.sleep(LATE)
+        async with opened[0].transaction() as transaction:
+            await run_many(transaction, text, rows)
+
+    async def running(self: database.Transaction, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> int:
+        if text != sql("log_write"):
+            return await run_many(self, text, rows)
+        task = asyncio.create_task(later(text, list(rows)))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+        return 0
+
+    database.Database.open = opening  # type: ignore[method-assign]
+    database.Transaction.run_many = running  # type: ignore[method-assign]
+    return create()
