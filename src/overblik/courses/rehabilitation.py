@@ -104,16 +104,34 @@ class _Parts:
 def courses(entries: Iterable[Entry], now: datetime, find: Callable[[str], Organisation | None]) -> list[Course]:
     """Return the courses of a record, the one that began last first."""
     listed = [entry for entry in entries if not entry.deleted]
-    by_episode: dict[str, list[Entry]] = {}
-    for entry in listed:
-        for episode in episodes(entry.resource):
-            by_episode.setdefault(episode, []).append(entry)
+    by_episode = _by_episode(listed)
     conditions = {entry.reference: entry for entry in listed if entry.type == "Condition"}
     found = [
         _course(episode, members, listed, conditions, now, find) for episode, members in sorted(by_episode.items())
     ]
     kept = [course for course in found if course is not None]
     return sorted(kept, key=lambda c: (c.began.timestamp() if c.began else 0, c.id), reverse=True)
+
+
+def _by_episode(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """Return {episode: entries}; ids that one resource names together, such as LPR3's and the hospital's, are one."""
+    named = [(entry, sorted(episodes(entry.resource))) for entry in entries]
+    same: dict[str, str] = {}
+
+    def first(episode: str) -> str:
+        while (other := same.setdefault(episode, episode)) != episode:
+            episode = other
+        return episode
+
+    for _, ids in named:
+        for one in ids:
+            low, high = sorted((first(ids[0]), first(one)))
+            same[high] = low
+    found: dict[str, list[Entry]] = {}
+    for entry, ids in named:
+        if ids:
+            found.setdefault(first(ids[0]), []).append(entry)
+    return found
 
 
 def _course(

@@ -25,32 +25,35 @@ def add_message(message: Message, bundle: MessageBundle) -> None:
     message.document = document_body(kind, message, recipients=message.receivers)
 
 
-def from_document_bundle(bundle: MessageBundle, digest: bytes) -> Message:
+def from_document_bundle(bundle: MessageBundle, bundle_id: str, digest: bytes) -> Message:
     """Return the message that a Bundle of type document is: its Composition says whose and when."""
-    composition = bundle.resources[0] if bundle.resources else {}
-    if composition.get("resourceType") != "Composition":
+    first = bundle.resources[0] if bundle.resources else {}
+    composition = first if first.get("resourceType") == "Composition" else {}
+    identifier = composition.get("identifier", {}).get("value") or bundle_id
+    return Message(
+        format="FHIR document",
+        sender=_author(composition, bundle),
+        receivers=(),
+        ids=(("document", str(identifier)),) if identifier else (("digest", digest.hex()),),
+        digest=digest,
+        fill=lambda message: _fill(message, bundle, composition),
+    )
+
+
+def _fill(message: Message, bundle: MessageBundle, composition: Json) -> None:
+    if not composition:
         text = "A document begins with a Composition."
         raise Unprocessable("composition-missing", text, expression="Bundle.entry[0].resource")
-    sender = _author(composition, bundle)
-    if not sender.token:
+    if not message.sender.token:
         text = "The document has no author or custodian organisation; name it with its SOR code."
         raise Unprocessable("sender-missing", text, expression="Composition.custodian")
     if not bundle.patient:
         raise Unprocessable("patient-missing", "The document has no Patient.", expression="Bundle.entry")
     recorded = parse_interval(str(bundle.bundle.get("timestamp", "")))
-    identifier = composition.get("identifier", {}).get("value") or bundle.bundle.get("id")
-    message = Message(
-        format="FHIR document",
-        sender=sender,
-        receivers=(),
-        ids=(("document", str(identifier)),) if identifier else (("digest", digest.hex()),),
-        digest=digest,
-        occurred=instant_at(str(composition.get("date", ""))),
-        recorded=recorded.start if recorded else None,
-        patient=statement_of(bundle.patient),
-    )
+    message.occurred = instant_at(str(composition.get("date", "")))
+    message.recorded = recorded.start if recorded else None
+    message.patient = statement_of(bundle.patient)
     message.document = document_body(composition.get("type", {}), message)
-    return message
 
 
 def _author(composition: Json, bundle: MessageBundle) -> Party:
@@ -76,7 +79,7 @@ def add_cda(message: Message, document: CdaDocument) -> None:
         return
     message.patient = statement
     message.activity = ("", "")
-    message.document = document_body(document.type_code(), message, recipients=message.receivers)
+    message.document = document_body(document.type_code(), message, message.receivers) | document.authorship()
 
 
 def document_body(kind: Json, message: Message, recipients: tuple[Party, ...] = ()) -> Json:

@@ -91,6 +91,7 @@ class Inbox:
         message: Message | None = None
         try:
             message = recognise(raw)
+            message.fill(message)
             require_sender(caller, message.sender.token)
             return await self._take(caller, message, raw, iid)
         except UNREADABLE as error:
@@ -114,7 +115,7 @@ class Inbox:
         return len(rows)
 
     async def _take(self, caller: Caller, message: Message, raw: bytes, iid: UUID) -> Receipt:
-        if message.acknowledges:
+        if message.is_acknowledgement:
             return await self._acknowledgement(message, iid)
 
         async def work(work: Work) -> Receipt:
@@ -159,11 +160,11 @@ class Inbox:
             return None
         found = await self.intake.known(transaction, sender, message.ids)
         earlier = [row for row in found.values() if row.iid != iid]
+        if taken == ["bundle"] and len(message.ids) > 1:
+            raise Unprocessable("bundle-id-reused", "The Bundle id was used before; a Bundle id is used once.")
         if any(bytes(row.digest) != message.digest for row in earlier):
             text = "Another message with this id and other content is known; give the message a new id."
             raise Unprocessable("same-id-other-content", text)
-        if taken == ["bundle"] and len(message.ids) > 1:
-            raise Unprocessable("bundle-id-reused", "The Bundle id was used before; a Bundle id is used once.")
         answer = await self.intake.answer_of(earlier[0].iid, transaction)
         code = "duplicate" if len(taken) == len(message.ids) else "resubmitted"
         if not answer:
@@ -207,6 +208,8 @@ class Inbox:
         return await self.intake.claim(transaction, iid, message.sender.token, kind, value, message.digest)
 
     def _answer(self, message: Message | None, code: str, issues: Sequence[Issue]) -> bytes:
+        if message is not None and message.is_acknowledgement:
+            return dumps(operation_outcome(issues))
         first = message.receivers[0] if message and message.receivers else OVERBLIK
         return acknowledge(
             message.id if message else "unknown",

@@ -6,11 +6,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from overblik.fhir.dates import local_date_time
+from overblik.fhir.dates import EARLIEST, local_date_time
 from overblik.fhir.reading import EPISODE
 from overblik.trust.facts import Fact, Order, order_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from overblik.exchange.parties import Party
@@ -23,10 +24,12 @@ RAW = "raw"
 
 @dataclass(slots=True)
 class Message:
-    """A message as recognised. `facts` refer to each other as `fact:KEY`.
+    """A message, at first only as much of it as an answer needs: whose it is and what it is called.
 
-    `occurred` is when what it tells happened, `recorded` when it was written down. `ids` are the
-    sender's own ids for it, by kind. `document` says that it also stands as a document.
+    `fill` states the rest, and raises Unprocessable for what breaks a rule, so that even then the
+    answer can name the message. `facts` refer to each other as `fact:KEY`. `occurred` is when what it
+    tells happened, `recorded` when it was written down. `ids` are the sender's own ids for it, by kind.
+    `document` says that it also stands as a document.
     """
 
     format: str
@@ -34,14 +37,16 @@ class Message:
     receivers: tuple[Party, ...]
     ids: tuple[tuple[str, str], ...]
     digest: bytes
-    occurred: datetime
-    recorded: datetime | None
+    fill: Callable[[Message], None]
+    occurred: datetime = EARLIEST
+    recorded: datetime | None = None
     patient: Statement | None = None
     facts: list[Fact] = field(default_factory=list)
     activity: tuple[str, str] = ("", "")
     targets: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     document: Json | None = None
+    is_acknowledgement: bool = False
     acknowledges: str = ""
     envelope: Envelope | None = None
 
@@ -58,13 +63,19 @@ class Message:
 
 @dataclass(slots=True)
 class Envelope:
-    """What an answer to a FHIR message needs of it."""
+    """What an answer to a FHIR message needs of it.
 
-    bundle_id: str
+    `sender_id` and `receiver_id` are the message's own ids of its organisations, which its Provenance
+    chain refers to; `organisations` are the others that the chain names.
+    """
+
     header_id: str
     endpoint: str
     destination: str
+    sender_id: str = ""
+    receiver_id: str = ""
     provenances: tuple[Json, ...] = ()
+    organisations: tuple[Json, ...] = ()
 
 
 @dataclass(slots=True)

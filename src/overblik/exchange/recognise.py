@@ -15,14 +15,15 @@ from overblik.exchange.cda import apd, cpd, pdc
 from overblik.exchange.cda.document import CdaDocument, parse_cda
 from overblik.exchange.medcom import care_communication, hospital_notification
 from overblik.exchange.medcom.acknowledgement import EVENT as ACKNOWLEDGEMENT
-from overblik.exchange.medcom.bundle import MessageBundle
-from overblik.exchange.message import PATIENT, Envelope, Message
+from overblik.exchange.medcom.bundle import MessageBundle, envelope_of
+from overblik.exchange.message import PATIENT, Message
 from overblik.fhir.errors import Malformed, Unprocessable, Unsupported
 from overblik.fhir.strict_json import dumps, load_object
-from overblik.fhir.structure import require
+from overblik.fhir.structure import check
 from overblik.trust.facts import Fact
 
 if TYPE_CHECKING:
+    from overblik.fhir.errors import Issue
     from overblik.fhir.strict_json import Json
 
 FHIR_MEDIA = "application/fhir+json"
@@ -54,52 +55,70 @@ def media_of(raw: bytes) -> str:
 
 
 def recognise(raw: bytes) -> Message:
-    """Return the message that the bytes are."""
+    """Return the message that the bytes are, so far as an answer to it needs; `fill` states the rest."""
     if media_of(raw) == CDA_MEDIA:
         return _cda(parse_cda(raw))
-    bundle = load_object(raw)
-    if bundle.get("resourceType") != "Bundle" or bundle.get("type") not in {"message", "document"}:
+    body = load_object(raw)
+    if body.get("resourceType") != "Bundle" or body.get("type") not in {"message", "document"}:
         text = "A Bundle of type message or document is needed here; post other resources to the FHIR base."
         raise Unsupported("bundle-expected", text)
-    require(bundle, lenient=True)
-    return _document_bundle(bundle) if bundle["type"] == "document" else _message_bundle(bundle)
+    issues = check(body, lenient=True)
+    bundle = MessageBundle(_readable(body) if issues else body)
+    try:
+        message = _document_bundle(bundle, body) if body["type"] == "document" else _message_bundle(bundle, body)
+    except Unprocessable:
+        if issues:
+            raise Unprocessable.of(issues) from None
+        raise
+    if issues:
+        message.fill = lambda _: _refuse(issues)
+    return message
 
 
-def _digest(bundle: Json) -> bytes:
+def _refuse(issues: list[Issue]) -> None:
+    raise Unprocessable.of(issues)
+
+
+def _readable(body: Json) -> Json:
+    """Return a damaged Bundle with those entries that are sound, so that its sender can be answered."""
+    entries = body.get("entry")
+    sound = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    kept = [{"resource": e["resource"]} for e in sound if not check(e.get("resource"), lenient=True)]
+    return {"resourceType": "Bundle", "entry": kept}
+
+
+def _digest(body: Json) -> bytes:
     """Digest a Bundle's content: ids and times of the envelope do not count."""
-    return hashlib.sha256(dumps(bundle.get("entry", []))).digest()
+    return hashlib.sha256(dumps(body.get("entry", []))).digest()
 
 
-def _message_bundle(body: Json) -> Message:
-    bundle = MessageBundle(body)
+def _message_bundle(bundle: MessageBundle, body: Json) -> Message:
     header = bundle.header
-    receivers = bundle.receivers
-    acknowledges = str(header.get("response", {}).get("identifier", ""))
-    sender = bundle.sender
+    ids = [(kind, str(value)) for kind, value in (("bundle", body.get("id")), ("header", header.get("id"))) if value]
+    is_acknowledgement = bundle.event == ACKNOWLEDGEMENT
+    return Message(
+        format=f"MedCom FHIR {bundle.event}",
+        sender=bundle.party_from(),
+        receivers=bundle.receivers,
+        ids=tuple(ids) or (("digest", _digest(body).hex()),),
+        digest=_digest(body),
+        fill=lambda message: _fill(message, bundle),
+        is_acknowledgement=is_acknowledgement,
+        acknowledges=str(header.get("response", {}).get("identifier", "")) if is_acknowledgement else "",
+        envelope=envelope_of(bundle),
+    )
+
+
+def _fill(message: Message, bundle: MessageBundle) -> None:
+    """State what a message Bundle says; raise Unprocessable where it breaks a rule."""
+    message.sender = bundle.sender
     chain = bundle.chain()
     if not chain:
         raise Unprocessable("provenance-missing", "The message has no Provenance.", expression="Bundle.entry")
-    step = next((s for s in reversed(chain) if s.message == header.get("id")), chain[-1])
-    ids = [(kind, str(value)) for kind, value in (("bundle", body.get("id")), ("header", header.get("id"))) if value]
-    message = Message(
-        format=f"MedCom FHIR {bundle.event}",
-        sender=sender,
-        receivers=receivers,
-        ids=tuple(ids) or (("digest", _digest(body).hex()),),
-        digest=_digest(body),
-        occurred=step.occurred,
-        recorded=step.recorded,
-        acknowledges=acknowledges if bundle.event == ACKNOWLEDGEMENT else "",
-        envelope=Envelope(
-            bundle_id=str(body.get("id", "")),
-            header_id=str(header.get("id", "")),
-            endpoint=str(header.get("source", {}).get("endpoint", "")),
-            destination=str((header.get("destination") or [{}])[0].get("endpoint", "")),
-            provenances=tuple(s.resource for s in chain),
-        ),
-    )
-    if message.acknowledges:
-        return message
+    step = next((s for s in reversed(chain) if s.message == bundle.header.get("id")), chain[-1])
+    message.occurred, message.recorded = step.occurred, step.recorded
+    if message.is_acknowledgement:
+        return
     if bundle.event in _MAPPED_EVENTS:
         if not bundle.patient:
             raise Unprocessable("patient-missing", "The message has no Patient.", expression="Bundle.entry")
@@ -108,7 +127,6 @@ def _message_bundle(body: Json) -> Message:
         documents.add_message(message, bundle)
     if message.patient is not None:
         message.facts.append(_header_fact(message, bundle))
-    return message
 
 
 def _header_fact(message: Message, bundle: MessageBundle) -> Fact:
@@ -121,11 +139,13 @@ def _header_fact(message: Message, bundle: MessageBundle) -> Fact:
     resource: Json = {
         "resourceType": "MessageHeader",
         "meta": {"source": message.sender.source_uri},
-        "eventCoding": bundle.header["eventCoding"],
+        **{name: bundle.header[name] for name in ("eventCoding", "eventUri") if name in bundle.header},
         "sender": message.sender.reference(),
         "source": {"endpoint": (message.envelope and message.envelope.endpoint) or "urn:overblik:unknown"},
         "focus": [{"reference": f"fact:{key}"} for key in (*message.targets, PATIENT)],
     }
+    if asked := hospital_notification.report_of_admission(bundle):
+        resource["extension"] = asked
     if destinations:
         resource["destination"] = destinations
     return Fact(
@@ -138,16 +158,15 @@ def _header_fact(message: Message, bundle: MessageBundle) -> Fact:
     )
 
 
-def _document_bundle(body: Json) -> Message:
-    bundle = MessageBundle(body)
-    return documents.from_document_bundle(bundle, _digest(body))
+def _document_bundle(bundle: MessageBundle, body: Json) -> Message:
+    return documents.from_document_bundle(bundle, str(body.get("id", "")), _digest(body))
 
 
 def _cda(document: CdaDocument) -> Message:
-    message = document.message()
-    for template, add_facts in _MAPPED_TEMPLATES.items():
-        if document.has_template(template):
-            add_facts(message, document)
-            return message
-    documents.add_cda(message, document)
-    return message
+    add_facts = next((add for template, add in _MAPPED_TEMPLATES.items() if document.has_template(template)), None)
+
+    def fill(message: Message) -> None:
+        document.state(message)
+        (add_facts or documents.add_cda)(message, document)
+
+    return document.message(fill)

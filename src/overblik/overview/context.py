@@ -145,6 +145,6 @@ def clinical_time(entry: Entry) -> datetime | None:
 
 
 def end_of(period: Json) -> datetime | None:
-    """Return the end of a Period; None where it is open."""
+    """Return the instant from which a Period is over (for a bare date, the next midnight); None where it is open."""
     span = interval_of("Period", period)
     return span.end if span and span.end < LATEST else None

@@ -12,6 +12,7 @@ from overblik.exchange.cda import datatypes as dt
 from overblik.exchange.cda.xml import attribute, find, find_all, narrative, time_of
 from overblik.exchange.documents import document_body
 from overblik.exchange.message import PATIENT, episode_extension, without_empty
+from overblik.fhir.dates import local_date_time, parse_interval
 from overblik.fhir.errors import Unprocessable
 from overblik.trust.facts import Fact
 
@@ -45,7 +46,7 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     key = f"appointment|{own['system']}|{own['value']}".lower() if own else f"appointment|{message.id}"
     message.targets = (key,)
     message.activity = ("http://loinc.org", "39289-4")
-    message.document = document_body(document.type_code(), message)
+    message.document = document_body(document.type_code(), message) | document.authorship()
     message.facts.append(
         Fact(
             key=key,
@@ -90,6 +91,7 @@ def _appointment(encounter: Element, document: CdaDocument, message: Message, ow
                 "status": "accepted",
             },
             _participant(requester, "REF", ""),
+            _person(requester, "REF"),
         ],
     }
     resource["participant"] = [p for p in resource["participant"] if p]
@@ -97,8 +99,9 @@ def _appointment(encounter: Element, document: CdaDocument, message: Message, ow
 
 
 def _instant(text: str) -> str:
-    """Return a time as FHIR's instant; a bare date begins at midnight."""
-    return text if "T" in text else f"{text}T00:00:00+01:00"
+    """Return a time as FHIR's instant; a bare date begins at midnight in Denmark."""
+    span = parse_interval(text)
+    return text if "T" in text or span is None else local_date_time(span.start)
 
 
 def _service(role: Element | None) -> Json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from overblik.exchange.cda import datatypes as dt
 from overblik.exchange.cda.pdc import origin
-from overblik.exchange.cda.xml import XSI_TYPE, attribute, find, find_all, narrative, text_of, time_of
+from overblik.exchange.cda.xml import NS, XSI_TYPE, attribute, find, find_all, narrative, text_of, time_of
 from overblik.exchange.documents import document_body
 from overblik.exchange.message import PATIENT, episode_extension, without_empty
 from overblik.fhir.errors import Unprocessable
@@ -31,9 +31,10 @@ CONSENT = "urn:overblik:extension:informed-consent"
 HOSPITAL_CONTACT = "urn:overblik:extension:hospital-contact"
 PLAN_TYPE = "urn:overblik:plan-type"
 MEDCOM_CODES = "1.2.208.184.100.1"
-ACTION_DIAGNOSES = frozenset({"ALGA01", "ALGA02"})
 SPECIALISED = frozenset({"ZZ0172Y", "ZZ0175Y"})
 GENERAL = frozenset({"ZZ0172X", "ZZ0175X"})
+PROFESSION = "sdtc:asPatientRelationship/sdtc:code"
+_GOAL_STATUS = {"completed": "completed", "cancelled": "cancelled", "aborted": "cancelled", "suspended": "on-hold"}
 
 
 def add_facts(message: Message, document: CdaDocument) -> None:
@@ -50,7 +51,7 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     goals = _goals(document, message)
     message.targets = (key,)
     message.activity = ("http://loinc.org", "81215-6")
-    message.document = document_body(document.type_code(), message, recipients=message.receivers)
+    message.document = document_body(document.type_code(), message, message.receivers) | document.authorship()
     message.facts += [*conditions, *goals, *_observations(document, message)]
     plan = _plan(document, message)
     plan["addresses"] = [{"reference": f"fact:{fact.key}"} for fact in conditions]
@@ -178,11 +179,13 @@ def _sections(document: CdaDocument) -> list[Json]:
 
 
 def _contacts(document: CdaDocument) -> list[Json]:
-    """Return whom to call: the municipality's and the region's contacts."""
+    """Return whom to call: the municipality's and the region's contacts, then the ward that made the plan."""
+    entities = find_all(document.root, "participant/associatedEntity")
+    named = [(text_of(find(e, "scopingOrganization/name")).rstrip(":"), dt.telecoms(e)) for e in entities]
+    named.append((document.custodian.name, list(document.custodian.telecom)))
     found = []
-    for entity in find_all(document.root, "participant/associatedEntity"):
-        name = text_of(find(entity, "scopingOrganization/name")).rstrip(":")
-        for point in dt.telecoms(entity):
+    for name, points in named:
+        for point in points:
             parts = [{"url": "name", "valueString": name}, {"url": "telecom", "valueContactPoint": point}]
             found.append({"url": CONTACT, "extension": parts if name else parts[1:]})
     return found
@@ -201,7 +204,10 @@ def _people(document: CdaDocument) -> list[Json]:
     roles += find_all(document.root, "documentationOf/serviceEvent/performer/assignedEntity")
     found: list[Json] = []
     for role in roles:
+        professions = _professions(role)
         name = dt.person(role)
+        for profession in professions:
+            name = name.removeprefix(str(profession.get("text", ""))).strip() or name
         if not name or any(p["practitioner"]["display"] == name for p in found):
             continue
         found.append(
@@ -209,11 +215,21 @@ def _people(document: CdaDocument) -> list[Json]:
                 "resourceType": "PractitionerRole",
                 "id": f"person-{len(found) + 1}",
                 "practitioner": {"type": "Practitioner", "display": name},
-                "code": [dt.concept(find(role, "code"))],
+                "code": professions,
                 "telecom": dt.telecoms(role),
             }
         )
     return found
+
+
+def _professions(role: Element) -> list[Json]:
+    """Return the profession, then the part a person plays in the plan.
+
+    A signer's own code says only that they signed; the profession stands in an extension of the person.
+    """
+    relation = find(role, "assignedPerson")
+    own = None if relation is None else relation.find(PROFESSION, NS)
+    return [code for code in (dt.concept(own), dt.concept(find(role, "code"))) if code]
 
 
 def _relatives(document: CdaDocument) -> list[Json]:
@@ -282,7 +298,7 @@ def _goals(document: CdaDocument, message: Message) -> list[Fact]:
         resource: Json = {
             "resourceType": "Goal",
             "meta": {"source": message.sender.source_uri},
-            "lifecycleStatus": "active",
+            "lifecycleStatus": _GOAL_STATUS.get(attribute(find(observation, "statusCode"), "code"), "active"),
             "description": {"text": text},
             "subject": {"reference": f"fact:{PATIENT}"},
             "startDate": time_of(find(observation, "effectiveTime"))[:10],
@@ -297,7 +313,7 @@ def _observations(document: CdaDocument, message: Message) -> list[Fact]:
     for observation in find_all(document.root, ".//observation"):
         value = find(observation, "value")
         key = _entry_key("observation", observation, document)
-        if not key or value is None or (value.get(XSI_TYPE) or "") != "PQ":
+        if not key or value is None or (value.get(XSI_TYPE) or "").rsplit(":", 1)[-1] != "PQ":
             continue
         amount = dt.quantity(value)
         code = dt.concept(find(observation, "code"))

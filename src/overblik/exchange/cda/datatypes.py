@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from overblik.exchange.cda.xml import attribute, find, find_all, text_of, time_of
 from overblik.exchange.parties import Party, best_first
 from overblik.fhir.errors import Malformed
-from overblik.fhir.identifiers import GLN, ICPC2, NPU, SKS, from_oid
+from overblik.fhir.identifiers import GLN, ICPC2, NPU, PERSON_SYSTEMS, SKS, from_oid
 from overblik.fhir.strict_json import loads
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def decimal(text: str) -> object | None:
 
 
 def organisation(element: Element | None, *, ids: list[Json] | None = None) -> Party:
-    """Return an organisation element as a Party; `ids` stand beside it in some roles."""
-    found = [*(ids or []), *identifiers(element)]
+    """Return an organisation element as a Party; `ids` stand beside it in some roles, a person's do not count."""
+    found = [*identifiers(element), *(i for i in ids or [] if i["system"] not in PERSON_SYSTEMS)]
     for contact in find_all(element, "telecom"):
         value = attribute(contact, "value")
         if value.startswith("ean:"):
@@ -180,6 +180,11 @@ def organisation(element: Element | None, *, ids: list[Json] | None = None) -> P
 def person(element: Element | None, path: str = "assignedPerson/name") -> str:
     """Return the name of a role's person in one line."""
     return display(name(find(element, path)))
+
+
+def is_citizen(role: Element | None) -> bool:
+    """Say whether a role is identified by a CPR number: a citizen's own, not a professional's."""
+    return any(i["system"] in PERSON_SYSTEMS for i in identifiers(role))
 
 
 def period(element: Element | None) -> Json:

@@ -11,9 +11,10 @@ from overblik.exchange.cda import datatypes as dt
 from overblik.exchange.cda.xml import Element, attribute, find, find_all, instant_of, parse_xml, time_of
 from overblik.exchange.message import Message, Statement
 from overblik.fhir.errors import Unprocessable, Unsupported
-from overblik.fhir.identifiers import Identifier, canonical
+from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, org_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from overblik.exchange.parties import Party
@@ -60,19 +61,41 @@ class CdaDocument:
             raise Unprocessable("date-missing", "The document has no effectiveTime.", expression="effectiveTime")
         return found
 
+    def party_from(self) -> Party:
+        """Return whose word the document is: the author's organisation, else the custodian.
+
+        An author's own id counts where it is an organisation's, as many write it; never a person's.
+        """
+        author = find(self.root, "author/assignedAuthor")
+        ids = [i for i in dt.identifiers(author) if org_token(i)]
+        organisation = dt.organisation(find(author, "representedOrganization"), ids=ids)
+        if organisation.identifiers or (organisation.token and not self.custodian.identifiers):
+            return organisation
+        return self.custodian
+
     @property
     def sender(self) -> Party:
-        """Whose word the document is: the author's organisation, else the custodian."""
-        author = find(self.root, "author/assignedAuthor")
-        ids = dt.identifiers(author)
-        organisation = dt.organisation(find(author, "representedOrganization"), ids=ids)
-        custodian = dt.organisation(find(self.root, "custodian/assignedCustodian/representedCustodianOrganization"))
-        party = organisation if organisation.identifiers else custodian if custodian.identifiers else organisation
-        party = party if party.token else custodian
+        """Whose word the document is; without it, nothing else is believed."""
+        party = self.party_from()
         if not party.token:
             text = "The document has no author or custodian organisation; name it with its SOR code."
             raise Unprocessable("sender-missing", text, expression="author")
         return party
+
+    @property
+    def custodian(self) -> Party:
+        """Who keeps the document."""
+        return dt.organisation(find(self.root, "custodian/assignedCustodian/representedCustodianOrganization"))
+
+    def authorship(self) -> Json:
+        """Return the authors (organisation first, then people) and the custodian of a DocumentReference."""
+        roles = find_all(self.root, "author/assignedAuthor")
+        people = [dt.person(role) for role in roles if not dt.is_citizen(role)]
+        authors = [{"type": "Practitioner", "display": name} for name in dict.fromkeys(people) if name]
+        found: Json = {"author": [self.sender.reference(), *authors]}
+        if self.custodian.token:
+            found["custodian"] = self.custodian.reference()
+        return found
 
     @property
     def receivers(self) -> tuple[Party, ...]:
@@ -102,6 +125,7 @@ class CdaDocument:
     def patient(self) -> Statement | None:
         """Return what the header states of the patient; None where there is no patient."""
         role = find(self.root, "recordTarget/patientRole")
+        _refuse_other_cpr(find_all(role, "id"))
         ids = [canonical(i["system"], i["value"]) for i in dt.identifiers(role)]
         if role is None or not ids:
             return None
@@ -121,21 +145,25 @@ class CdaDocument:
         labels = ["protected"] if attribute(find(self.root, "confidentialityCode"), "code") == "R" else []
         return Statement(_person_ids(ids), born, elements, facets, labels=labels)
 
-    def message(self) -> Message:
-        """Return the message this document is, without facts yet."""
-        effective = instant_of(self.effective)
-        if effective is None:
-            raise Unprocessable("date-impossible", "The document has a date that no calendar has.")
+    def message(self, fill: Callable[[Message], None]) -> Message:
+        """Return the message this document is, so far as an answer to it needs; `fill` states the rest."""
         digest = hashlib.sha256(etree.tostring(self.root, method="c14n")).digest()
         return Message(
             format=f"CDA {self._kind()}",
-            sender=self.sender,
+            sender=self.party_from(),
             receivers=self.receivers,
             ids=(("document", self.key),) if self.key else (("digest", digest.hex()),),
             digest=digest,
-            occurred=effective,
-            recorded=self._recorded() or effective,
+            fill=fill,
         )
+
+    def state(self, message: Message) -> None:
+        """State whose word the document is and when it was written."""
+        message.sender = self.sender
+        effective = instant_of(self.effective)
+        if effective is None:
+            raise Unprocessable("date-impossible", "The document has a date that no calendar has.")
+        message.occurred, message.recorded = effective, self._recorded() or effective
 
     def _recorded(self) -> datetime | None:
         return instant_of(time_of(find(self.root, "author/time")))
@@ -152,6 +180,18 @@ _KINDS = {
     "1.2.208.184.12.1": "QFDD",
     "1.2.208.184.13.1": "QRD",
 }
+
+
+def _refuse_other_cpr(ids: list[Element]) -> None:
+    """Refuse a patient id that is called a CPR number under another root.
+
+    It would open a record of its own, where nobody looks for it; what it is called is no key to match by.
+    """
+    for element in ids:
+        called = attribute(element, "assigningAuthorityName").upper()
+        if called == "CPR" and f"urn:oid:{attribute(element, 'root')}" not in PERSON_SYSTEMS:
+            text = "The patient's id is called a CPR number, but its root is not CPR's (1.2.208.176.1.2)."
+            raise Unprocessable("cpr-root-wrong", text, expression="recordTarget.patientRole.id")
 
 
 def _person_ids(ids: list[Identifier]) -> list[Identifier]:

@@ -69,7 +69,7 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     message.patient = statement
     message.targets = (PATIENT,)
     message.activity = ("http://medcom.dk/codes", "PDC")
-    message.document = document_body(document.type_code(), message)
+    message.document = document_body(document.type_code(), message) | document.authorship()
     message.facts += _marks(role, message)
 
 
@@ -165,10 +165,12 @@ def _typed(document: CdaDocument) -> dict[str, list[Json]]:
     """Return the typed-in values by Patient element, each with its author and time."""
     found: dict[str, list[Json]] = {"address": [], "telecom": [], "communication": [], "contact": []}
     own = {i.value for i in (document.patient().identifiers if document.patient() else [])}  # type: ignore[union-attr]
+    organisers = [(o, find_all(o, "component/observation")) for o in find_all(document.root, ".//organizer")]
+    organised = [observation for _, observations in organisers for observation in observations]
     for observation in find_all(document.root, ".//observation"):
         author = find(observation, "author")
         values = find_all(observation, "value")
-        if author is None or not values:
+        if author is None or not values or observation in organised:
             continue
         source = _author(author, own)
         code = attribute(find(observation, "code"), "code")
@@ -182,8 +184,9 @@ def _typed(document: CdaDocument) -> dict[str, list[Json]]:
             found["contact"].append(_typed_contact(values, "dentist", "Tandlæge", source))
         elif code == "GuardianTypedIn":
             found["contact"].append(_typed_contact(values, "guardian", "Værge", source))
-    for organizer in find_all(document.root, ".//organizer"):
-        found["contact"].append(_relative(organizer, own))
+        elif code == "RelativeTypedIn":
+            found["contact"].append(_relative(author, [observation], own))
+    found["contact"] += [_relative(find(o, "author"), observations, own) for o, observations in organisers]
     return found
 
 
@@ -222,7 +225,7 @@ def _typed_contact(values: list[Element], code: str, text: str, source: Json) ->
         "telecom": [],
     }
     for value in values:
-        kind = kinds.get((value.get(XSI_TYPE) or "").rsplit(":", 1)[-1], "")
+        kind = kinds.get(_kind(value), "")
         if kind == "name":
             contact["name"] = dt.name(value)
         elif kind == "address":
@@ -232,22 +235,21 @@ def _typed_contact(values: list[Element], code: str, text: str, source: Json) ->
     return contact
 
 
-def _relative(organizer: Element, own: set[str]) -> Json:
-    """Return a typed-in relative: name and telephones, relation, note."""
-    author = find(organizer, "author")
+def _relative(author: Element | None, observations: list[Element], own: set[str]) -> Json:
+    """Return a typed-in relative: name and telephones, relation, note.
+
+    They stand in observations of their own or as values of one; both are found.
+    """
     source = _author(author, own) if author is not None else origin("typed", "", "")
-    code = text = note = ""
-    values: list[Element] = []
-    for observation in find_all(organizer, "component/observation"):
-        kind = attribute(find(observation, "code"), "code")
-        value = find(observation, "value")
-        if kind == "RelativeTypedIn":
-            values = find_all(observation, "value")
-        elif kind == "RelationTypedIn":
-            code, text = attribute(value, "code"), attribute(value, "displayName")
-        elif kind == "RelativeNoteTypedIn":
-            note = text_of(value)
-    contact = _typed_contact(values, code, text, source)
+    values = [value for observation in observations for value in find_all(observation, "value")]
+    relation = next((v for v in values if _kind(v) == "CD"), None)
+    note = next((text for v in values if _kind(v) == "ST" and (text := text_of(v))), "")
+    contact = _typed_contact(values, attribute(relation, "code"), attribute(relation, "displayName"), source)
     if note:
         contact["extension"] = [source, {"url": NOTE, "valueString": note}]
     return contact
+
+
+def _kind(value: Element) -> str:
+    """Return the data type of a value, without its namespace prefix."""
+    return (value.get(XSI_TYPE) or "").rsplit(":", 1)[-1]

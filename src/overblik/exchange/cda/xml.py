@@ -88,21 +88,26 @@ def _texts(element: Element) -> Iterator[str]:
 
 
 _BREAKS = frozenset({"br", "tr", "p", "paragraph", "item", "table", "list", "caption"})
-_BREAK, _CELL = "\x00", "\x01"
+_BREAK = "\x00"
 
 
 def narrative(element: Element | None) -> str:
-    """Return a narrative block as plain text: rows and breaks become lines, cells are parted by `: `."""
+    """Return a narrative block as plain text: rows and breaks become lines.
+
+    A table whose columns have headings says them in each row, because a number without its heading can be
+    misread (`Systolisk: 150 mmHg · Diastolisk: 90 mmHg`); a single heading repeats the section's title and
+    is left out.
+    """
     if element is None:
         return ""
     lines = "".join(_narrative(element)).split(_BREAK)
-    rows = ([" ".join(cell.split()) for cell in line.split(_CELL)] for line in lines)
-    return "\n".join(text for cells in rows if (text := ": ".join(cell for cell in cells if cell)))
+    return "\n".join(text for line in lines if (text := " ".join(line.split())))
 
 
 def _narrative(element: Element) -> Iterator[str]:
-    name = etree.QName(element).localname if isinstance(element.tag, str) else ""
-    if name == "th":
+    name = _local(element)
+    if name == "table":
+        yield from (_BREAK + row + _BREAK for row in _table(element))
         return
     yield element.text or ""
     for child in element:
@@ -110,8 +115,30 @@ def _narrative(element: Element) -> Iterator[str]:
         yield child.tail or ""
     if name in _BREAKS:
         yield _BREAK
-    elif name == "td":
-        yield _CELL
+
+
+def _local(element: Element) -> str:
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def _table(table: Element) -> Iterator[str]:
+    headings: list[str] = []
+    for row in (e for e in table.iter() if _local(e) == "tr"):
+        cells = [cell for cell in row if _local(cell) in {"td", "th"}]
+        texts = [narrative(cell) for cell in cells]
+        if all(_local(cell) == "th" for cell in cells):
+            headings = texts
+        elif len(texts) == 1:
+            yield texts[0].replace("\n", _BREAK)
+        elif len(texts) == len(headings):
+            pairs = zip(headings, texts, strict=True)
+            yield " · ".join(f"{head.rstrip(':')}: {_line(text)}" for head, text in pairs if text)
+        else:
+            yield ": ".join(_line(text).rstrip(":") for text in texts if text)
+
+
+def _line(text: str) -> str:
+    return ", ".join(text.split("\n"))
 
 
 def hl7_time(text: str) -> str:

@@ -6,12 +6,14 @@ OperationOutcome that says what to do. A copy of a message gets the same answer 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from overblik.exchange.medcom.bundle import ACTIVITY_CODES, EVENT_CODES
 from overblik.fhir.dates import local_date_time
 from overblik.fhir.outcome import operation_outcome
+from overblik.fhir.primitives import CHECKS
 from overblik.fhir.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -43,15 +45,17 @@ def acknowledge(
     new_id: Callable[[], str],
 ) -> bytes:
     """Return the acknowledgement Bundle; `sender` is who answers, `receiver` who sent the message."""
-    header_id, us, them = _uuid(new_id()), _uuid(new_id()), _uuid(new_id())
+    header_id = _uuid(new_id())
+    us = (envelope.receiver_id if envelope else "") or _uuid(new_id())
+    them = (envelope.sender_id if envelope else "") or _uuid(new_id())
     outcome_id = _uuid(new_id()) if issues else ""
-    earlier = list(envelope.provenances) if envelope else []
+    parties = {us: _organisation(us, sender), them: _organisation(them, receiver)}
+    named = {str(o["id"]): _without_text(o) for o in (envelope.organisations if envelope else ())}
     resources: list[Json] = [
-        _header(header_id, message_id, code, us, them, outcome_id, envelope),
-        *[_without_text(p) for p in earlier],
+        _header(header_id, fhir_id(message_id), code, us, them, outcome_id, envelope),
+        *[_without_text(p) for p in (envelope.provenances if envelope else ())],
         _provenance(_uuid(new_id()), header_id, us, envelope, now),
-        _organisation(us, sender),
-        _organisation(them, receiver),
+        *(named | parties).values(),
     ]
     if outcome_id:
         resources.append({**operation_outcome(issues), "id": outcome_id})
@@ -64,6 +68,17 @@ def acknowledge(
         "entry": [{"fullUrl": f"{BASE}/{r['resourceType']}/{r['id']}", "resource": r} for r in resources],
     }
     return dumps(bundle)
+
+
+def fhir_id(message_id: str) -> str:
+    """Return a message's id in the form an answer may carry it: a document's is `root|extension`.
+
+    Its extension (or a root that stands alone) is what the sender knows it by.
+    """
+    last = message_id.rpartition("|")[2]
+    for prefix in ("urn:uuid:", "urn:oid:"):
+        last = last.removeprefix(prefix)
+    return last if CHECKS["id"](last) else hashlib.sha256(message_id.encode()).hexdigest()
 
 
 def _uuid(hexadecimal: str) -> str:

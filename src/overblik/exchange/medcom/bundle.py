@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from overblik.exchange.message import Statement
+from overblik.exchange.message import Envelope, Statement
 from overblik.exchange.parties import Party, party_of
 from overblik.fhir.dates import COPENHAGEN, parse_interval
 from overblik.fhir.errors import Unprocessable
@@ -83,12 +83,17 @@ class MessageBundle:
         identifiers = (reference["identifier"],) if "identifier" in reference else ()
         return Party(str(reference.get("display", "")), identifiers)
 
-    @property
-    def sender(self) -> Party:
-        """The sending organisation; without one, nothing else is believed."""
+    def party_from(self) -> Party:
+        """Return the organisation that the header says it comes from; its token is "" where it does not say."""
         party = self.organisation(self.header.get("sender"))
         if not party.identifiers and (sor := sor_of_endpoint(str(self.header.get("source", {}).get("endpoint", "")))):
             party = Party(party.name, ({"system": SOR, "value": sor},))
+        return party
+
+    @property
+    def sender(self) -> Party:
+        """The sending organisation; without one, nothing else is believed."""
+        party = self.party_from()
         if not party.token:
             text = "The message has no sender: MessageHeader.sender must name an organisation with its SOR code."
             raise Unprocessable("sender-missing", text, expression="MessageHeader.sender")
@@ -148,6 +153,37 @@ class MessageBundle:
             earlier=earlier,
             resource=resource,
         )
+
+
+def envelope_of(bundle: MessageBundle) -> Envelope:
+    """Return what an answer to this message needs of it."""
+    header = bundle.header
+    destination = (header.get("destination") or [{}])[0]
+    chain = [r for r in bundle.resources if r["resourceType"] == "Provenance"]
+    named = [bundle.resolve(agent.get("who")) for step in chain for agent in step.get("agent", [])]
+    return Envelope(
+        header_id=str(header.get("id", "")),
+        endpoint=str(header.get("source", {}).get("endpoint", "")),
+        destination=str(destination.get("endpoint", "")),
+        sender_id=_organisation_id(bundle, header.get("sender")),
+        receiver_id=_organisation_id(bundle, destination.get("receiver")),
+        provenances=tuple(_local(step, bundle) for step in chain),
+        organisations=tuple(r for r in named if r.get("resourceType") == "Organization" and r.get("id")),
+    )
+
+
+def _organisation_id(bundle: MessageBundle, reference: Json | None) -> str:
+    found = bundle.resolve(reference)
+    return str(found.get("id", "")) if found.get("resourceType") == "Organization" else ""
+
+
+def _local(step: Json, bundle: MessageBundle) -> Json:
+    """Return a Provenance whose agents are named by `Organization/id`, as the answer's own entries are."""
+    agents = []
+    for agent in step.get("agent", []):
+        own = _organisation_id(bundle, agent.get("who"))
+        agents.append({**agent, "who": {**agent["who"], "reference": f"Organization/{own}"}} if own else agent)
+    return {**step, "agent": agents}
 
 
 def instant_at(text: str) -> datetime:

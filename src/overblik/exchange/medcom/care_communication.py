@@ -78,12 +78,13 @@ def _extension(element: Json, url: str) -> Json:
 def _communication(communication: Json, bundle: MessageBundle, message: Message) -> Json:
     contained: dict[str, Json] = {}
     payloads = [_payload(p, bundle, message, contained) for p in communication.get("payload", [])]
+    extensions = [*_episodes(communication, bundle), *_senders(communication, bundle, contained)]
     header = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{message.id}"}
     resource: Json = {
         "resourceType": "Communication",
         "meta": {"source": message.sender.source_uri},
         "contained": list(contained.values()),
-        "extension": _episodes(communication, bundle),
+        "extension": extensions,
         "identifier": [*communication.get("identifier", []), header],
         "status": communication.get("status", "unknown"),
         "category": communication.get("category"),
@@ -107,6 +108,19 @@ def _episodes(communication: Json, bundle: MessageBundle) -> list[Json]:
     encounter = bundle.resolve(communication.get("encounter"))
     identifiers = [e.get("identifier", {}) for e in encounter.get("episodeOfCare", [])]
     return [episode_extension(str(i["value"]), str(i.get("system", ""))) for i in identifiers if i.get("value")]
+
+
+def _senders(communication: Json, bundle: MessageBundle, contained: dict[str, Json]) -> list[Json]:
+    """Return who in the organisation sends: a person or a team, where the message says more than the unit."""
+    found: list[Json] = []
+    for extension in communication.get("extension", []):
+        if extension.get("url") != SENDER:
+            continue
+        if author := _author(extension, bundle, contained):
+            found.append({"url": SENDER, "valueReference": {"reference": "#" + author}})
+        elif name := bundle.resolve(extension.get("valueReference")).get("name"):
+            found.append({"url": SENDER, "valueReference": {"display": str(name)}})
+    return found
 
 
 def _payload(payload: Json, bundle: MessageBundle, message: Message, contained: dict[str, Json]) -> Json:

@@ -27,6 +27,13 @@ EVENT = "hospital-notification-message"
 LEAVE = (
     "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"
 )
+REPORT_OF_ADMISSION = (
+    "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-messaging-reportOfAdmissionExtension"
+)
+REPORT_RECIPIENT = (
+    "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/"
+    "medcom-messaging-reportOfAdmissionRecipientExtension"
+)
 LPR3 = "https://www.esundhed.dk/Registre/Landspatientregisteret"
 BASE_ACTIVITIES = (
     "admit-emergency",
@@ -70,6 +77,18 @@ def add_facts(message: Message, bundle: MessageBundle) -> None:
             choose=choose_stay,
         )
     )
+
+
+def report_of_admission(bundle: MessageBundle) -> list[Json]:
+    """Return whether the hospital asks for a report of admission (indlæggelsesrapport), and to whom."""
+    kept: list[Json] = []
+    for extension in bundle.header.get("extension", []):
+        if extension.get("url") == REPORT_OF_ADMISSION:
+            kept.append(extension)
+        elif extension.get("url") == REPORT_RECIPIENT:
+            party = bundle.organisation(extension.get("valueReference"))
+            kept.append({"url": REPORT_RECIPIENT, "valueReference": party.reference()})
+    return kept
 
 
 def _episode(encounter: Json) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.identifiers import ICPC2, SKS
 from overblik.fhir.reading import code_of, display_of, episodes, extension, moment, token_of, words_of
-from overblik.overview.context import clinical_time, end_of
+from overblik.overview.context import clinical_time
 from overblik.overview.merge import alike, merge
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _contact(ctx: Context, merged: Merged) -> Contact:
         kind=str(resource.get("class", {}).get("code", "")),
         status=str(resource.get("status", "")),
         start=moment(resource.get("period", {}).get("start")),
-        end=end_of(resource.get("period", {})),
+        end=moment(resource.get("period", {}).get("end")),
         leave=bool(leave) and "end" not in leave,
         deceased=code_of(disposition) == "exp",
         reason=next((r for r in reasons if r), ""),

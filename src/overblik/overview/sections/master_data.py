@@ -161,7 +161,7 @@ def _values(ctx: Context, entry: Entry) -> list[Value]:
     for language in resource.get("communication", ()):
         found.append(_value(ctx, entry, "language", words_of(language.get("language", {})), language))
     for group in extensions(resource, INSURANCE):
-        found.append(_value(ctx, entry, "insurance-group", str(group.get("valueString", "")), group))
+        found.append(_value(ctx, entry, "insurance-group", str(group.get("valueString", "")), group, kind="register"))
     return found + _practitioner(ctx, entry) + _contacts(ctx, entry)
 
 

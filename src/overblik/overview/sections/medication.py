@@ -106,7 +106,7 @@ def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
         status=str(resource.get("status", "")),
         active=_is_active(ctx, entry),
         started=moment(resource.get("authoredOn")) or moment(_period(resource).get("start")),
-        ends=end_of(_period(resource)),
+        ends=moment(_period(resource).get("end")),
         prescriber=display_of(resource.get("requester")) or ctx.source(entry.source).name,
         change=change,
         change_reason=reason,
