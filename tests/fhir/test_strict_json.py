@@ -29,7 +29,7 @@ REFUSED = [
     ("an overlong NUL", b'{"a":"\xc0\x80"}', "json-not-utf8", (1, 7)),
     ("a surrogate in bytes", b'{"a":"\xed\xa0\x80"}', "json-not-utf8", (1, 7)),
     ("half a surrogate pair", b'{"a":"\\ud800"}', "json-invalid", (1, 13)),
-    ("byte order mark", b"\xef\xbb\xbf{}", "json-invalid", (1, 1)),
+    ("two byte order marks", b"\xef\xbb\xbf" * 2 + b"{}", "json-invalid", (1, 1)),
     ("UTF-16", '{"a":1}'.encode("utf-16"), "json-invalid", (1, 1)),
     ("trailing text", b"{} x", "json-invalid", (1, 4)),
     ("a second document", b"{}\n{}", "json-invalid", (2, 1)),
@@ -130,3 +130,7 @@ def test_what_is_written_is_read_back_equal_and_other_readers_agree(value: Any) 
 def test_any_bytes_are_read_or_refused_never_a_fault(data: bytes) -> None:
     with suppress(Malformed):
         loads(data)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert loads(b"\xef\xbb\xbf" + b'{"a":1}') == {"a": 1}

@@ -176,7 +176,6 @@ def test_what_the_standard_allows_passes(resource: Json) -> None:
 
 
 EMPTY = {
-    "resource": ({"resourceType": "Patient"}, "Patient"),
     "object": (patient(maritalStatus={}), "Patient.maritalStatus"),
     "object in a list": (patient(name=[{}]), "Patient.name[0]"),
     "list": (patient(name=[]), "Patient.name"),
@@ -184,8 +183,12 @@ EMPTY = {
     "list of modifiers": (patient(modifierExtension=[]), "Patient.modifierExtension"),
     "sibling": (patient(_birthDate={}), "Patient.birthDate"),
     "list of siblings": (patient(name=[{"_given": []}]), "Patient.name[0].given"),
-    "contained": (patient(contained=[{"resourceType": "Patient"}]), "Patient.contained[0]"),
 }
+
+
+def test_a_resource_that_says_nothing_but_its_type_is_no_empty_element() -> None:
+    """The HL7 validator takes it as well; a test client's first Patient often looks so."""
+    assert found({"resourceType": "Patient"}) == []
 
 
 @pytest.mark.parametrize(("resource", "place"), EMPTY.values(), ids=EMPTY.keys())

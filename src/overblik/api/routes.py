@@ -93,7 +93,7 @@ async def _nothing(_: Services, __: Request) -> Response:
     raise NotFound
 
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 def _endpoint(

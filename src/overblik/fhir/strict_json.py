@@ -21,6 +21,7 @@ Json = dict[str, Any]
 MAX_BYTES = 50 * 1024 * 1024
 """Above this a body is refused before it is parsed; a Bundle of documents stays well below."""
 
+_BOM = b"\xef\xbb\xbf"
 _REASONS = (
     ("Detected duplicate key", "json-duplicate-key", "A key stands twice in the same object; keep one."),
     ("recursion limit", "json-too-deep", "The JSON is nested too deeply (more than 200 levels)."),
@@ -30,11 +31,14 @@ _PLACE = re.compile(r"at line (\d+) column (\d+)$")
 
 
 def loads(data: bytes) -> Any:
-    """Parse one JSON document; raise Malformed with the place, TooLarge above MAX_BYTES."""
+    """Parse one JSON document; raise Malformed with the place, TooLarge above MAX_BYTES.
+
+    A byte order mark is passed over, as RFC 8259 allows: files from Windows systems begin with one.
+    """
     if len(data) > MAX_BYTES:
         raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
     try:
-        return jiter.from_json(data, float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False)
+        return jiter.from_json(data.removeprefix(_BOM), float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         raise _malformed(str(error)) from None
 

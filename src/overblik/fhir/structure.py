@@ -76,8 +76,6 @@ def _checker(type_name: str) -> Callable[[Any, str, Report], None]:
         if not isinstance(value, dict):
             report.add("wrong-json-type", "structure", path, f"{path} must be an object.")
             return
-        if not value and not report.lenient:
-            report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
         for key, item in value.items():
             _element(type_name, fields, key, item, value, path, report)
         _names(choices, required, value, path, report)
@@ -197,6 +195,8 @@ def _complex(kind: str) -> Callable[[Any, str, Report], None]:
     """Look the type up at the first use, because types contain each other."""
 
     def run(value: Any, path: str, report: Report) -> None:
+        if value == {} and not report.lenient:
+            report.add("empty-element", "structure", path, f"{path} is empty; leave it out.")
         _checker(kind)(value, path, report)
 
     return run

@@ -127,7 +127,9 @@ class Door:
         self._cursors = cursors
 
     async def locate(self, resource_type: str, resource_id: str) -> Place:
-        """Return where a resource is kept, NOWHERE for one that does not exist."""
+        """Return where a resource is kept, NOWHERE for one that does not exist or never could."""
+        if "\x00" in resource_id:
+            return NOWHERE
         params = {"types": [resource_type], "ids": [resource_id]}
         rows = await self.database.fetch(sql("locate"), params)
         return Place(rows[0].pid, rows[0].rid, tuple(rows[0].pids)) if rows else NOWHERE
@@ -170,7 +172,7 @@ class Door:
         """Return a Binary, and content type and bytes where it stands for what was received."""
         require(caller, "read")
         place = await self.locate("Binary", binary_id)
-        params = self._params(caller, "read", f"Binary/{binary_id}", place)
+        params = self._params(caller, "read raw", f"Binary/{binary_id}", place)
         rows = await self.database.fetch(sql_for("read_raw", caller.kind), params)
         if not rows:
             raise NotFound
@@ -279,7 +281,7 @@ class Door:
         return int(rows[0].pid) if rows else 0
 
     def _params(self, caller: Caller, action: str, what: str, place: Place) -> dict[str, Any]:
-        shared = caller.params(self.clock.now(), action, what)
+        shared = caller.params(self.clock.now(), action, what.replace("\x00", "?"))
         return shared | {"pid": place.pid, "rid": place.rid, "pids": list(place.pids)}
 
 

@@ -244,6 +244,8 @@ class Work:
         return self._read[resource_type, resource_id]
 
     async def _load(self, resource_type: str, resource_id: str) -> Any:
+        if "\x00" in resource_id:
+            return None
         transaction = self.unit.transaction
         if is_shared(resource_type):
             rows = await transaction.fetch(sql("load_shared"), {"type": resource_type, "id": resource_id})
