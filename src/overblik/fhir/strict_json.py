@@ -23,6 +23,7 @@ MAX_BYTES = 50 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _REASONS = (
+    ("", "json-invalid", "The body is not valid JSON."),
     ("Detected duplicate key", "json-duplicate-key", "A key stands twice in the same object; keep one."),
     ("recursion limit", "json-too-deep", "The JSON is nested too deeply (more than 200 levels)."),
     ("unicode", "json-not-utf8", "The body is not UTF-8; FHIR JSON is always UTF-8."),
@@ -38,16 +39,15 @@ def loads(data: bytes) -> Any:
     if len(data) > MAX_BYTES:
         raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
     try:
-        return jiter.from_json(data.removeprefix(_BOM), float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False)
+        return jiter.from_json(
+            data.removeprefix(_BOM), float_mode="lossless-float", catch_duplicate_keys=True, allow_inf_nan=False
+        )
     except ValueError as error:
         raise _malformed(str(error)) from None
 
 
 def _malformed(message: str) -> Malformed:
-    code, text = "json-invalid", "The body is not valid JSON."
-    for part, known_code, known_text in _REASONS:
-        if part in message:
-            code, text = known_code, known_text
+    _, code, text = [reason for reason in _REASONS if reason[0] in message][-1]
     place = _PLACE.search(message)
     where = f" (line {place[1]}, column {place[2]})" if place else ""
     return Malformed(code, text.rstrip(".") + where + ".")
