@@ -18,10 +18,10 @@ DOCS = ROOT / "docs"
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_RAISED = frozenset(
-    "Malformed Unprocessable Conflict Gone PreconditionFailed Forbidden Unsupported TooLarge TooMany "
-    "Unavailable NotAcceptable NotAllowed Issue OverblikError add __init__".split()
-)
+_RAISED = frozenset({
+    "Malformed", "Unprocessable", "Conflict", "Gone", "PreconditionFailed", "Forbidden", "Unsupported", "TooLarge",
+    "TooMany", "Unavailable", "NotAcceptable", "NotAllowed", "Issue", "OverblikError", "add", "__init__",
+})  # fmt: skip
 """Calls whose first argument is a stable error code; `add` is the structure check's report."""
 _TABLES = frozenset({"ERRORS", "_REASONS"})
 """Module tables that hold codes: {code: text}, or rows of (what the library says, code, text)."""
