@@ -10,7 +10,7 @@ import pytest
 from overblik.fhir import errors
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Issue, Malformed, NotFound, OverblikError, Unauthenticated, Unprocessable
-from overblik.fhir.outcome import ERROR_SYSTEM, operation_outcome
+from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.structure import check
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, OverblikError)]
@@ -53,6 +53,15 @@ def test_an_error_of_several_issues_is_named_for_the_first() -> None:
     assert (error.code, error.issues) == ("one", tuple(issues))
 
 
+def test_an_error_nobody_expected_is_a_500() -> None:
+    assert OverblikError.status == 500
+
+
+def test_whatever_is_wrong_with_a_credential_has_one_text() -> None:
+    text = "Sign in, or send a valid access token."
+    assert Unauthenticated().issues == (Issue("sign-in-needed", text, "login"),)
+
+
 def test_absent_and_hidden_have_one_text() -> None:
     assert NotFound().issues == (Issue("not-found", "There is nothing here that you can see.", "not-found"),)
 
@@ -65,12 +74,12 @@ def test_an_outcome_has_the_code_the_text_and_the_place_where_there_is_one() -> 
             {
                 "severity": "error",
                 "code": "invalid",
-                "details": {"coding": [{"system": ERROR_SYSTEM, "code": "one"}], "text": "One."},
+                "details": {"coding": [{"system": "urn:overblik:error", "code": "one"}], "text": "One."},
             },
             {
                 "severity": "warning",
                 "code": "value",
-                "details": {"coding": [{"system": ERROR_SYSTEM, "code": "two"}], "text": "Two."},
+                "details": {"coding": [{"system": "urn:overblik:error", "code": "two"}], "text": "Two."},
                 "expression": ["Patient.name[0]"],
             },
         ],

@@ -16,7 +16,6 @@ from overblik.fhir.index import (
     index_row,
     interval_of,
     patient_references,
-    patient_targets,
     token_digest,
     token_digests,
 )
@@ -49,6 +48,7 @@ BOTH = coded({"system": ONE, "code": "A"})
 BARE = coded({"code": "A"})
 NO_CODE = coded({"system": ONE, "display": "x"})
 TWO = coded({"system": ONE, "code": "A"}, {"system": "http://two.dk", "code": "B"})
+QUESTION = {"resourceType": "Questionnaire", "item": [{"code": [{"system": ONE, "code": "A"}, {"system": "b"}]}]}
 PERSON = identified(system=CPR, value="070348-0999")
 
 SEARCHES = [
@@ -76,6 +76,12 @@ SEARCHES = [
     (TWO, "code", f"{ONE}|B", False),
     (coded({"system": ONE, "code": "A|B,C"}), "code", rf"{ONE}|A\|B\,C", True),
     (coded({"system": ONE, "code": "A|B"}), "code", r"A\|B", True),
+    # The same of a Coding, and of a code, which has no system.
+    (QUESTION, "code", f"{ONE}|A", True),
+    (QUESTION, "code", "b|", True),
+    (QUESTION, "code", "|A", False),
+    ({"resourceType": "OperationDefinition", "code": "A"}, "code", "|A", True),
+    ({"resourceType": "OperationDefinition", "code": "A"}, "code", f"{ONE}|A", False),
     (PERSON, "identifier", f"{CPR}|0703480999", True),
     (PERSON, "identifier", f"{CPR}|070348-0999", True),
     (PERSON, "identifier", "0703480999", True),
@@ -219,26 +225,27 @@ def test_the_clinical_span_covers_all_dates() -> None:
 
 
 ABOUT: list[tuple[str, Json, list[str]]] = [
-    ("Observation", {"subject": "Patient/1", "performer": ["Patient/2"]}, ["1"]),
-    ("Observation", {"subject": "http://x.dk/fhir/Patient/1/_history/2"}, ["1"]),
-    ("Observation", {"subject": "Group/1"}, []),
-    ("Observation", {"subject": "urn:uuid:3fb1ba1c-7d0e-4d1a-9c43-d6f4b2f0a111"}, []),
+    ("Observation", {"subject": "Patient/1", "performer": ["Patient/2"]}, ["Patient/1"]),
+    ("Observation", {"subject": "http://x.dk/fhir/Patient/1"}, ["http://x.dk/fhir/Patient/1"]),
+    ("Observation", {"subject": "Group/1"}, ["Group/1"]),
+    ("Observation", {"subject": "urn:uuid:a"}, ["urn:uuid:a"]),
     ("Observation", {}, []),
-    ("Condition", {"subject": "Patient/1", "asserter": "Patient/2"}, ["1"]),
-    ("Encounter", {"subject": "Patient/1"}, ["1"]),
-    ("CarePlan", {"subject": "Patient/1", "author": "Patient/2"}, ["1"]),
-    ("Communication", {"subject": "Patient/1", "sender": "Patient/2", "recipient": ["Patient/3"]}, ["1"]),
-    ("Composition", {"subject": "Patient/1", "author": ["Patient/2"]}, ["1"]),
-    ("Task", {"for": "Patient/1", "owner": "Patient/2", "requester": "Patient/3"}, ["1"]),
-    ("Provenance", {"target": ["Patient/1", "Observation/2"], "agent": [{"who": "Patient/3"}]}, ["1"]),
-    ("Appointment", {"participant": [{"actor": "Practitioner/2"}, {"actor": "Patient/1"}]}, ["1"]),
-    ("Appointment", {"participant": [{"actor": "Patient/1"}, {"actor": "Patient/3"}]}, ["1", "3"]),
-    ("Coverage", {"beneficiary": "Patient/1", "policyHolder": "Patient/2"}, ["1"]),
-    ("RelatedPerson", {"patient": "Patient/1"}, ["1"]),
-    ("Group", {"member": [{"entity": "Patient/1"}, {"entity": "Patient/2"}]}, ["1", "2"]),
+    ("Condition", {"subject": "Patient/1", "asserter": "Patient/2"}, ["Patient/1"]),
+    ("Encounter", {"subject": "Patient/1"}, ["Patient/1"]),
+    ("CarePlan", {"subject": "Patient/1", "author": "Patient/2"}, ["Patient/1"]),
+    ("Communication", {"subject": "Patient/1", "sender": "Patient/2", "recipient": ["Patient/3"]}, ["Patient/1"]),
+    ("Composition", {"subject": "Patient/1", "author": ["Patient/2"]}, ["Patient/1"]),
+    ("Task", {"for": "Patient/1", "owner": "Patient/2", "requester": "Patient/3"}, ["Patient/1"]),
+    ("Provenance", {"target": ["Patient/1", "Observation/2"], "agent": [{"who": "Patient/3"}]}, ["Patient/1"]),
+    ("Appointment", {"participant": [{"actor": "Practitioner/2"}, {"actor": "Patient/1"}]}, ["Patient/1"]),
+    ("Appointment", {"participant": [{"actor": "Patient/1"}, {"actor": "Patient/3"}]}, ["Patient/1", "Patient/3"]),
+    ("Coverage", {"beneficiary": "Patient/1", "policyHolder": "Patient/2", "payor": ["Patient/3"]}, ["Patient/1"]),
+    ("Coverage", {"subscriber": "Patient/1"}, ["Patient/1"]),
+    ("ResearchSubject", {"individual": "Patient/1"}, ["Patient/1"]),
+    ("RelatedPerson", {"patient": "Patient/1"}, ["Patient/1"]),
+    ("Group", {"member": [{"entity": "Patient/1"}, {"entity": "Patient/2"}]}, ["Patient/1", "Patient/2"]),
     ("Patient", {"link": [{"other": "Patient/1"}]}, []),
     ("Organization", {"partOf": "Organization/1"}, []),
-    ("Practitioner", {}, []),
 ]
 
 
@@ -255,11 +262,11 @@ def referring(value: Any) -> Any:
 def test_a_resource_is_about_its_subject_and_taking_part_confers_nothing(
     kind: str, elements: Json, patients: list[str]
 ) -> None:
-    assert [ref.id for ref in patient_targets({"resourceType": kind, **referring(elements)})] == patients
+    found = patient_references({"resourceType": kind, **referring(elements)})
+    assert [reference["reference"] for reference in found] == patients
 
 
 def test_a_reference_by_identifier_alone_is_walked_too() -> None:
     subject = {"type": "Patient", "identifier": {"system": CPR, "value": "0703480999"}}
     resource = {"resourceType": "Observation", "subject": subject}
     assert list(patient_references(resource)) == [subject]
-    assert patient_targets(resource) == []

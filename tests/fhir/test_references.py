@@ -74,6 +74,7 @@ RESOURCE: dict[str, Any] = {
     "contained": [{"resourceType": "Group", "managingEntity": {"reference": "#b"}}],
     "valueAttachment": {"url": "urn:uuid:c", "title": "Patient/1"},
     "meta": {"source": "Patient/1"},
+    "related": {"uri": "urn:uuid:e"},
     "extension": [{"url": "urn:uuid:d", "valueReference": {"identifier": {"value": "1"}}}],
     "code": {"text": "reference", "coding": [{"code": "1"}]},
 }
@@ -88,6 +89,7 @@ def test_rewriting_changes_references_and_links_and_leaves_the_original() -> Non
     changed = rewrite(RESOURCE, lambda text: f"<{text}>")
     assert [r["reference"] for r in references(changed)] == ["<Patient/1>", "<Device/2>", "<urn:uuid:a>", "<#b>"]
     assert changed["valueAttachment"] == {"url": "<urn:uuid:c>", "title": "Patient/1"}
+    assert changed["related"] == {"uri": "<urn:uuid:e>"}
     assert changed["meta"] == RESOURCE["meta"]
     assert changed["performer"][2] == {"reference": None}
     assert repr(RESOURCE) == before

@@ -103,6 +103,10 @@ def test_decimals_that_a_float_would_change_keep_their_digits(digits: str) -> No
     assert dumps({"value": value}, pretty=True) == f'{{\n  "value": {digits}\n}}'.encode()
 
 
+def test_the_sign_of_a_whole_zero_is_all_that_is_lost() -> None:
+    assert dumps(loads(b"[-0,-0.0]")) == b"[0,-0.0]"
+
+
 def test_a_whole_number_too_large_to_be_written_is_refused() -> None:
     with pytest.raises(Malformed) as refused:
         dumps(loads(b'{"value":123456789012345678901234567890}'))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FHIR_JSON = "application/fhir+json"
 _JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
-_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,7 @@ class Request:
     def if_match(self) -> int | None:
         """Return the version of If-Match; None where the header is missing."""
         text = self.headers.get("if-match")
-        if text is None:
-            return None
-        match = _ETAG.fullmatch(text.strip())
-        if match is None:
-            raise Malformed("etag-invalid", 'If-Match takes an ETag such as W/"3".', expression="http.If-Match")
-        return int(match[1])
+        return None if text is None else version_of(text, "http.If-Match")
 
     @property
     def lenient(self) -> bool:
@@ -131,6 +126,14 @@ def stored_response(request: Request, status: int, stored: Stored) -> Response:
     rest = {k: v for k, v in stored.resource.items() if k not in {"resourceType", "id", "meta"}}
     body = {"resourceType": stored.type, "id": stored.id, "meta": meta, **rest}
     return Response(status, dumps(body), headers)
+
+
+def version_of(etag: str, place: str) -> int:
+    """Return the version that an ETag names; raise Malformed, with its place, where it is none."""
+    match = _ETAG.fullmatch(etag.strip())
+    if match is None:
+        raise Malformed("etag-invalid", 'If-Match takes an ETag such as W/"3".', expression=place)
+    return int(match[1])
 
 
 def version_headers(version: int, updated: Any) -> dict[str, str]:

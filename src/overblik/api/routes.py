@@ -159,7 +159,7 @@ async def _caller(authenticate: Authenticate, http: HttpRequest, request_id: UUI
 async def _body(http: HttpRequest) -> bytes:
     """Read the body up to the limit and no further."""
     announced = http.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BYTES:
+    if announced.isdecimal() and int(announced) > MAX_BYTES:
         raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
     chunks: list[bytes] = []
     size = 0

@@ -16,7 +16,6 @@ from overblik.fhir.dates import EARLIEST, LATEST, Interval, parse_interval
 from overblik.fhir.definitions import SearchParameter, r4
 from overblik.fhir.fhirpath import Item, compile_path
 from overblik.fhir.identifiers import canonical
-from overblik.fhir.references import Reference, parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +102,7 @@ def patient_references(resource: Json) -> Iterator[Json]:
                 yield item.value
 
 
-_ABOUT = frozenset({"subject", "patient", "individual", "beneficiary", "subscriber", "member", "candidate"})
+_ABOUT = frozenset({"subject", "patient", "individual", "beneficiary", "subscriber", "member"})
 
 
 @cache
@@ -112,31 +111,23 @@ def _subjects(resource_type: str) -> tuple[Callable[[list[Item]], list[Item]], .
         return (compile_path("Appointment.participant.actor.where(resolve() is Patient)"),)
     if resource_type == "Task":
         return (compile_path("Task.for"),)
-    if resource_type == "Provenance":
-        return (compile_path("Provenance.target.where(resolve() is Patient)"),)
     codes = [c for c in r4().patient.get(resource_type, ()) if c in _ABOUT]
     params = [r4().param(resource_type, code) for code in codes]
     return tuple(compile_path(p.expression) for p in params if p is not None and p.expression)
 
 
-def patient_targets(resource: Json) -> list[Reference]:
-    """Return the literal Patient references among `patient_references`."""
-    parsed = (parse_reference(str(ref.get("reference", ""))) for ref in patient_references(resource))
-    return [ref for ref in parsed if ref is not None and ref.type == "Patient"]
-
-
 def _codings(item: Item) -> Iterator[tuple[str, str]]:
-    """Yield (system, code) of a Coding, CodeableConcept, Identifier, ContactPoint or code."""
+    """Yield (system, code) of a Coding, CodeableConcept, Identifier or code."""
     value: Any = item.value
-    if isinstance(value, (str, bool)):
-        yield "", str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, str):
+        yield "", value
     elif item.type == "CodeableConcept":
         for coding in value.get("coding", ()):
             yield str(coding.get("system", "")), str(coding.get("code", ""))
     elif item.type == "Identifier":
         yield canonical(str(value.get("system", "")), str(value.get("value", "")))
-    elif isinstance(value, dict) and "code" in value:
-        yield str(value.get("system", "")), str(value["code"])
+    elif item.type == "Coding":
+        yield str(value.get("system", "")), str(value.get("code", ""))
 
 
 def token_digests(key: bytes, resource_type: str, code: str, system: str, value: str) -> list[int]:

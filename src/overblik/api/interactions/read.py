@@ -49,7 +49,7 @@ async def read_binary(services: Services, request: Request) -> Response:
 async def vread(services: Services, request: Request) -> Response:
     """Return one version (https://hl7.org/fhir/R4/http.html#vread)."""
     require_json_answer(request)
-    if not request.version.isdigit() or len(request.version) > 9:
+    if not (request.version.isascii() and request.version.isdecimal()) or len(request.version) > 9:
         raise NotFound
     versions = await services.door.versions(request.caller, request.type, request.id, version=int(request.version))
     if versions[0].deleted:

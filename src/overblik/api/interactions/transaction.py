@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from overblik.api.http import Response, require_json_answer, version_headers
+from overblik.api.http import Response, require_json_answer, version_headers, version_of
 from overblik.api.interactions import read as reading
 from overblik.api.interactions import search as searching
 from overblik.api.interactions import write as writing
@@ -174,7 +174,8 @@ def _resolver(names: dict[str, str]) -> Callable[[str], str]:
 async def _write_one(work: Work, entry: Json, target: tuple[str, str], resolve: Callable[[str], str]) -> Stored:
     method = entry["request"]["method"]
     resource_type, resource_id = target
-    if_match = _version(entry["request"].get("ifMatch", ""))
+    etag = entry["request"].get("ifMatch")
+    if_match = None if etag is None else version_of(etag, "Bundle.entry.request.ifMatch")
     if method == "DELETE":
         return await work.delete(resource_type, resource_id, if_match=if_match)
     resource: Json = rewrite(entry["resource"], resolve)
@@ -183,11 +184,6 @@ async def _write_one(work: Work, entry: Json, target: tuple[str, str], resolve: 
     if method == "POST":
         return await work.create(resource, new_id=resource_id)
     return await work.update(resource_type, resource_id, {**resource, "id": resource_id}, if_match=if_match)
-
-
-def _version(etag: str) -> int | None:
-    digits = etag.removeprefix("W/").strip('"')
-    return int(digits) if digits.isdigit() else None
 
 
 def _written(request: Request, entry: Json, stored: Stored) -> Json:
