@@ -22,8 +22,7 @@ from rich.progress import Progress
 
 from overblik.app.logs import configure_logs
 from overblik.app.runtime import runtime, server_of
-from overblik.app.settings import Settings
-from overblik.cli.console import err, fail, out
+from overblik.cli.console import DEMO_STATE, answers, demo_settings, demo_state, err, fail, out
 from overblik.clock import SystemClock
 from overblik.demo.calendar import at
 from overblik.demo.cast import GP, INGER, NURSE, SURGEON
@@ -37,10 +36,10 @@ from overblik.fhir.dates import COPENHAGEN
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime
+    from overblik.app.settings import Settings
     from overblik.demo.delivery import Delivery
 
 app = typer.Typer(help="The main job: a synthetic population, one course of care, four people's pages.")
-STATE = "demo.json"
 START_SECONDS = 60
 
 
@@ -56,7 +55,7 @@ def demo(
     The population is made anew at every start. Everything it shows is synthetic.
     """
     if context.invoked_subcommand is None:
-        _start(_settings(port), patients, _day(today))
+        _start(demo_settings(port), patients, _day(today))
 
 
 def _day(text: str) -> date | None:
@@ -66,22 +65,6 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         fail("--today takes a date such as 2026-11-22.")
-
-
-def _settings(port: int | None = None) -> Settings:
-    """Return the settings of a demo: a data folder of its own below the usual one."""
-    base = Settings()
-    folder = base.data / "demo"
-    saved = _saved(folder)
-    chosen = port or int(saved.get("port", 8480))
-    return base.model_copy(update={"data": folder, "mode": "demo", "port": chosen, "key_file": None})
-
-
-def _saved(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / STATE).read_text()))
-    except FileNotFoundError:
-        return {}
 
 
 def _start(settings: Settings, patients: int, today: date | None) -> None:
@@ -94,7 +77,7 @@ def _start(settings: Settings, patients: int, today: date | None) -> None:
     day = now.astimezone(COPENHAGEN).date()
     clock = DemoClock(settings.data / "clock")
     clock.set(now - timedelta(days=3 * 365))
-    (settings.data / STATE).write_text(
+    (settings.data / DEMO_STATE).write_text(
         json.dumps({"today": day.isoformat(), "port": settings.port, "told": MAIN_STARTS_WITH})
     )
     server = _spawn(settings)
@@ -118,14 +101,14 @@ def _interrupt(*_: object) -> None:
 
 
 def _require_free(settings: Settings) -> None:
-    with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{settings.address}/livez", timeout=1):  # noqa: S310
+    if answers(settings):
         fail(f"something already listens on port {settings.port}; stop it, or give --port.")
 
 
 def _clear(folder: Path) -> None:
     """Remove what an earlier demo left; never a folder that is not a demo's."""
     if folder.exists():
-        if any(folder.iterdir()) and not (folder / STATE).exists():
+        if any(folder.iterdir()) and not (folder / DEMO_STATE).exists():
             fail(f"{folder} is not a demo's folder; move it away or set OVERBLIK_DATA.")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -235,7 +218,7 @@ def links() -> None:
 def next_event() -> None:
     """Deliver the next event of the main story, as its sources would; the open pages show it on reload."""
     settings = _running()
-    saved = _saved(settings.data)
+    saved = demo_state(settings.data)
     story = Story(INGER, date.fromisoformat(saved["today"]))
     steps = story.steps()
     place = next(n for n, step in enumerate(steps) if step.code == saved["told"])
@@ -254,7 +237,7 @@ def next_event() -> None:
 
     with server_of(settings) as conninfo:
         asyncio.run(run(conninfo))
-    (settings.data / STATE).write_text(json.dumps({**saved, "told": step.code}))
+    (settings.data / DEMO_STATE).write_text(json.dumps({**saved, "told": step.code}))
     when = step.until.astimezone(COPENHAGEN).strftime("%d.%m.%Y %H.%M")
     out.print(f"{step.title} ({when})", markup=False)
     for delivery in step.deliveries:
@@ -262,9 +245,7 @@ def next_event() -> None:
 
 
 def _running() -> Settings:
-    settings = _settings()
-    try:
-        with urllib.request.urlopen(f"{settings.address}/livez", timeout=2):  # noqa: S310
-            return settings
-    except (urllib.error.URLError, OSError):
+    settings = demo_settings()
+    if not answers(settings):
         fail("no demo is running; start it with ./run demo.")
+    return settings

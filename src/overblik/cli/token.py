@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overblik.app.settings import Settings
-from overblik.cli.console import fail, out, with_runtime
+from overblik.cli.console import current_settings, fail, out, with_runtime
 from overblik.fhir.identifiers import CPR, canonical, person_identifier_problem
 from overblik.fhir.query import Query, Tokens
 from overblik.trust.identity import system_caller
@@ -42,7 +41,7 @@ def token(
         claims |= {"kind": "source", "sub": source, "name": source}
     elif system:
         claims |= {"kind": "system", "sub": "system", "name": "Overblik"}
-    settings = Settings()
+    settings = current_settings()
 
     async def run(runtime: Runtime) -> str:
         if professional:
