@@ -69,7 +69,16 @@ def run(base: str, headers: dict[str, str], asks: list[Ask], *, connections: int
         (folder / "requests").write_text("\n".join(lines) + "\n", encoding="utf-8")
         script = folder / "run.lua"
         script.write_text(_LUA % {"file": json.dumps(str(folder / "requests"))})
-        command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(script)]
+        command = [
+            wrk,
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--timeout",
+            "30s",
+            "-s",
+            str(script),
+        ]
         for key, value in headers.items():
             command += ["-H", f"{key}: {value}"]
         done = subprocess.run([*command, host], capture_output=True, text=True, check=True)  # noqa: S603 - fixed program

@@ -21,6 +21,7 @@ from overblik.fhir.strict_json import dumps
 from overblik.store.database import Database
 from overblik.store.embedded import EmbeddedPostgres
 from overblik.store.migrate import migrate
+from tests.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -60,16 +61,21 @@ class FixedClock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests of a worker; it may lose data in a crash, which only kill tests must not."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
     settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
-    server = EmbeddedPostgres(folder, settings)
-    server.start()
-    yield server
-    server.stop()
+    with open_folder("tests") as folder:
+        server = EmbeddedPostgres(folder, settings)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder for a server of its own: PostgreSQL's user can enter it, as it cannot enter `tmp_path`."""
+    with open_folder("test") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from overblik.demo.cast import INGER
+from tests.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +56,13 @@ def words(page: httpx.Response) -> str:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(0o755)
+def demo() -> Iterator[Demo]:
+    with open_folder("demo") as folder, running_demo(folder) as started:
+        yield started
+
+
+@contextmanager
+def running_demo(folder: Path) -> Iterator[Demo]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -149,10 +154,8 @@ def test_a_second_demo_on_the_same_port_says_so(demo: Demo, tmp_path: Path) -> N
         (["inbox", "show", "x"], "no message id"),
     ],
 )
-def test_a_wrong_command_says_what_to_do(tmp_path: Path, arguments: list[str], says: str) -> None:
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(0o755)
-    done = overblik(tmp_path, *arguments)
+def test_a_wrong_command_says_what_to_do(folder: Path, arguments: list[str], says: str) -> None:
+    done = overblik(folder, *arguments)
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

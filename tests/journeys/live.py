@@ -112,8 +112,6 @@ def _wait_until_ready(address: str, folder: Path) -> None:
 @asynccontextmanager
 async def live(folder: Path) -> AsyncIterator[Live]:
     """Open a live server on an empty folder."""
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(0o755)
     with serving(folder) as address:
         postgres = EmbeddedPostgres(folder)
         conninfo = postgres.start()

@@ -10,17 +10,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.folders import open_folder
 from tests.kill.ledger import Ledger
 from tests.kill.verdict import problems
 from tests.kill.victim import FACTORY, Victim
 from tests.kill.writers import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WRITERS = 4
 
@@ -94,9 +97,7 @@ def main() -> int:
     parser.add_argument("--factory", default=FACTORY)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with open_folder("kills") as folder:
         outcome = asyncio.run(rounds(folder, given.rounds, factory=given.factory, seed=given.seed))
     sys.stdout.write(f"{given.rounds} kills: {outcome.acknowledged} acknowledged, {outcome.unanswered} unanswered\n")
     for problem in outcome.problems[:20]:

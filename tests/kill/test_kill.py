@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(0o755)
-    return tmp_path
-
-
 async def test_everything_acknowledged_survives_twenty_kills(folder: Path) -> None:
     outcome = await rounds(folder, 20)
     assert outcome.problems == []

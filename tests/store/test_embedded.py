@@ -25,13 +25,6 @@ ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for parent in (tmp_path, *tmp_path.parents[:3]):
-        parent.chmod(0o755)
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def server(folder: Path) -> Iterator[EmbeddedPostgres]:
     made = EmbeddedPostgres(folder)
     made.start()
@@ -134,7 +127,6 @@ def test_it_starts_again_when_its_postmaster_is_killed(server: EmbeddedPostgres)
 
 def test_half_a_cluster_is_made_again(folder: Path) -> None:
     """A kill during initdb leaves a folder that never counts as a cluster."""
-    folder.mkdir()
     (folder / "postgres.new").mkdir()
     (folder / "postgres.new" / "PG_VERSION").write_text("18")
     server = EmbeddedPostgres(folder)
