@@ -20,8 +20,12 @@ from overblik.fhir.strict_json import dumps, loads
 if TYPE_CHECKING:
     from tests.conftest import World
 
-WARD = Unit("ward", "99900000055001", "Ortopædkirurgisk Afdeling", "department", gln="5790009995509")
-TOWN = Unit("town", "99900000055002", "Fjordby Kommune, Visitation", "municipal-unit", gln="5790009995516")
+WARD = Unit(
+    "ward", "99900000055001", "Ortopædkirurgisk Afdeling", "department", gln="5790009995509", phone="00 55 00 01"
+)
+TOWN = Unit(
+    "town", "99900000055002", "Fjordby Kommune, Visitation", "municipal-unit", gln="5790009995516", phone="00 55 00 02"
+)
 LEAVE = (
     "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"
 )
@@ -72,7 +76,8 @@ class Writer:
             earlier = self.chain[-1]["target"][0]
             role = "removal" if told.activity.startswith("cancel-") else "revision"
             own["entity"] = [{"role": role, "what": earlier}]
-        bundle["entry"] += [{"fullUrl": f"https://sender.test/{p['id']}", "resource": p} for p in self.chain]
+        earlier_steps = [{**step, "agent": own["agent"]} for step in self.chain]
+        bundle["entry"] += [{"fullUrl": f"https://sender.test/{p['id']}", "resource": p} for p in earlier_steps]
         self.chain.append(own)
         return dumps(bundle)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import needs_shared, shared_files
-from tests.exchange.real import NANCY, one, resources, take
+from tests.exchange.real import NANCY, answer_of, content, one, resources, take
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -227,6 +227,44 @@ async def test_registrations_are_for_professionals_and_the_rest_for_the_citizen_
     gp = await world.get(f"/Patient/{await world.patient_id(NANCY)}/$overview", world.professional("yder:123456"))
     assert gp.status_code == 200
     assert "9999999999" not in gp.text
+
+
+async def test_card_of_the_newer_template_says_its_registrations_in_observations(world: World) -> None:
+    answer = await take(world, one("ehdsi/informationCards/no-preferred-hp-test-card.xml"))
+    assert answer.code == "ok"
+    overview = await world.overview("0410009234", world.system())
+    assert [(v["field"], v["value"], v["kind"]) for v in overview["masterData"]["values"]] == [
+        ("address", "Morbærvej 200, 1362 København K", "register"),
+        ("insurance-group", "1", "register"),
+        ("registered-organ-donor", "no", "register"),
+        ("registered-living-will", "no", "register"),
+        ("registered-treatment-will", "no", "register"),
+        ("registered-no-resuscitation", "no", "register"),
+    ]
+
+
+async def test_card_of_the_newer_template_gives_what_was_typed_and_drops_what_says_null(world: World) -> None:
+    # The file's birth date contradicts its CPR number, so it is held as it stands; mended, it goes in.
+    raw = content(one("ehdsi/informationCards/test-card.xml"))
+    assert answer_of(await world.message(raw)).issue == "cpr-contradicts-birth-date"
+    mended = raw.replace(b'<birthTime value="20190101" />', b'<birthTime value="19481225" />')
+    assert answer_of(await world.message(mended)).code == "ok"
+    overview = await world.overview("2512484916", world.system())
+    typed = [(v["field"], v["value"], v["author"], v["phones"]) for v in overview["masterData"]["values"]]
+    citizen = "Fissirul Lohman"
+    assert typed == [
+        ("address", "8000 Aarhus", "Sundhedsdatastyrelsen", []),
+        ("temporary-address", "Øster Hurupvej 53, 1234 Testby", citizen, []),
+        ("phone", "12345678", citizen, []),
+        ("gp", "laege praksis", "", [["", "12345678"]]),
+        ("insurance-group", "1", "", []),
+        ("language", "German", citizen, []),
+        ("relative", "Else Jochomsen", citizen, [["work", "70343332"]]),
+        ("dentist", "tandlaege navn NA", "Jens Jensen", [["work", "12345678"]]),
+        ("registered-organ-donor", "yes", "", []),
+        ("registered-living-will", "yes", "", []),
+        ("registered-treatment-will", "yes", "", []),
+    ]
 
 
 # -- CPD: a diabetes plan of a GP, and a rehabilitation plan with and without an observation

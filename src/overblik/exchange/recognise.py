@@ -59,7 +59,7 @@ def recognise(raw: bytes) -> Message:
     if media_of(raw) == CDA_MEDIA:
         return _cda(parse_cda(raw))
     body = load_object(raw)
-    if body.get("resourceType") != "Bundle" or body.get("type") not in {"message", "document"}:
+    if body.get("resourceType") != "Bundle" or body.get("type") not in ("message", "document"):
         text = "A Bundle of type message or document is needed here; post other resources to the FHIR base."
         raise Unsupported("bundle-expected", text)
     issues = check(body, lenient=True)
@@ -80,11 +80,23 @@ def _refuse(issues: list[Issue]) -> None:
 
 
 def _readable(body: Json) -> Json:
-    """Return a damaged Bundle with those entries that are sound, so that its sender can be answered."""
+    """Return a damaged Bundle with what is sound of it, so that its sender can be answered."""
     entries = body.get("entry")
-    sound = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-    kept = [{"resource": e["resource"]} for e in sound if not check(e.get("resource"), lenient=True)]
-    return {"resourceType": "Bundle", "entry": kept}
+    found = [e.get("resource") for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    sound = [_salvaged(r) for r in found if isinstance(r, dict)]
+    return {"resourceType": "Bundle", "entry": [{"resource": r} for r in sound if r]}
+
+
+def _salvaged(resource: Json) -> Json:
+    """Return a sound resource as it is, a damaged MessageHeader with what is sound of it, {} for any other."""
+    if resource.get("resourceType") != "MessageHeader":
+        return {} if check(resource, lenient=True) else resource
+    kept: Json = {"resourceType": "MessageHeader"}
+    for name, value in resource.items():
+        issues = check({"resourceType": "MessageHeader", name: value}, lenient=True)
+        if all(i.code == "element-missing" and i.expression == "MessageHeader" for i in issues):
+            kept[name] = value
+    return kept
 
 
 def _digest(body: Json) -> bytes:

@@ -23,6 +23,8 @@ _SYSTEMS = {
     "2.16.840.1.113883.5.111": "http://terminology.hl7.org/CodeSystem/v3-RoleCode",
 }
 _USES = {"H": "home", "HP": "home", "WP": "work", "TMP": "temp"}
+_NOTHING = frozenset({"", "null"})
+"""What some systems write where they have nothing to say."""
 _GENDERS = {"F": "female", "M": "male", "UN": "other"}
 
 
@@ -81,7 +83,7 @@ def address(element: Element | None) -> Json | None:
     """Return an `<addr>` as an Address."""
     if element is None or element.get("nullFlavor"):
         return None
-    lines = [t for t in map(text_of, find_all(element, "streetAddressLine")) if t]
+    lines = [t for t in map(text_of, find_all(element, "streetAddressLine")) if t not in _NOTHING]
     found: Json = {}
     if use := _USES.get(attribute(element, "use")):
         found["use"] = use
@@ -97,7 +99,7 @@ def telecom(element: Element | None) -> Json | None:
     """Return a `<telecom>` (or a TEL value) as a ContactPoint; `ean:` is no contact point."""
     value = attribute(element, "value")
     scheme, _, rest = value.partition(":")
-    if element is None or not rest or scheme == "ean":
+    if element is None or rest in _NOTHING or scheme == "ean":
         return None
     found: Json = {"system": {"tel": "phone", "mailto": "email", "fax": "fax"}.get(scheme, "other")}
     found["value"] = rest if found["system"] != "other" else value

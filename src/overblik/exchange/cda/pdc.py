@@ -32,6 +32,7 @@ _MARKS = {
     "OrganDonorRegistration": "organ-donor",
     "LivingWillRegistration": "living-will",
     "TreatmentWillRegistration": "treatment-will",
+    "NoResuscitationRegistration": "no-resuscitation",
 }
 _FACETS = {
     "name": ("name",),
@@ -62,7 +63,8 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     elements["communication"] = typed["communication"]
     elements["contact"] = [*_register_contacts(document, role, register), *typed["contact"]]
     elements |= _practitioner(role)
-    elements["extension"] = _insurance(role)
+    stated = _stated(document, role)
+    elements["extension"] = _insurance(stated)
     statement.elements = dict(without_empty(elements))
     statement.facets = dict(_FACETS)
     statement.registered = True
@@ -70,7 +72,7 @@ def add_facts(message: Message, document: CdaDocument) -> None:
     message.targets = (PATIENT,)
     message.activity = ("http://medcom.dk/codes", "PDC")
     message.document = document_body(document.type_code(), message) | document.authorship()
-    message.facts += _marks(role, message)
+    message.facts += _marks(stated, message)
 
 
 def origin(kind: str, author: str, time: str, *, own: bool = False) -> Json:
@@ -102,32 +104,38 @@ def _practitioner(role: Element) -> Json:
     return {"contained": [contained], "generalPractitioner": [{"reference": "#gp", **party.reference()}]}
 
 
-def _insurance(role: Element) -> list[Json]:
-    for element in find_all(role, "id"):
-        if attribute(element, "assigningAuthorityName") == "Sygesikringen":
-            group = attribute(element, "extension").removeprefix("Gruppe_")
-            return [{"url": INSURANCE, "valueString": group}] if group else []
-    return []
+def _stated(document: CdaDocument, role: Element) -> dict[str, str]:
+    """Return what registers say in one word, by name: as ids of the patient, or as observations (from PDC 3.0)."""
+    found = {attribute(e, "assigningAuthorityName"): attribute(e, "extension") for e in find_all(role, "id")}
+    for observation in find_all(document.root, ".//observation"):
+        value = find(observation, "value")
+        if value is not None and _kind(value) == "II" and (stated := attribute(value, "extension")):
+            found[attribute(find(observation, "code"), "code")] = stated
+    return found
 
 
-def _marks(role: Element, message: Message) -> list[Fact]:
-    """Return the registration marks, each a Flag that only professionals see."""
+def _insurance(stated: dict[str, str]) -> list[Json]:
+    group = stated.get("CoverageGroup", "") or stated.get("Sygesikringen", "")
+    return [{"url": INSURANCE, "valueString": group.removeprefix("Gruppe_")}] if group else []
+
+
+def _marks(stated: dict[str, str], message: Message) -> list[Fact]:
+    """Return the registration marks, each a Flag that only professionals see; what is not stated is no mark."""
     facts = []
-    for element in find_all(role, "id"):
-        authority = attribute(element, "assigningAuthorityName")
-        if authority not in _MARKS:
+    for name, code in _MARKS.items():
+        if stated.get(name) not in {"true", "false"}:
             continue
         resource: Json = {
             "resourceType": "Flag",
             "meta": {"source": message.sender.source_uri},
-            "status": "active" if attribute(element, "extension") == "true" else "inactive",
+            "status": "active" if stated[name] == "true" else "inactive",
             "category": [{"coding": [{"system": REGISTER, "code": "registration"}]}],
-            "code": {"coding": [{"system": REGISTER, "code": _MARKS[authority]}]},
+            "code": {"coding": [{"system": REGISTER, "code": code}]},
             "subject": {"reference": f"fact:{PATIENT}"},
         }
         facts.append(
             Fact(
-                key=f"mark|{_MARKS[authority]}",
+                key=f"mark|{code}",
                 resource=resource,
                 source=message.sender.token,
                 order=message.order,

@@ -40,12 +40,18 @@ def parse_xml(raw: bytes) -> Element:
     try:
         root = etree.fromstring(raw, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
+        if b"<!DOCTYPE" in raw:
+            raise _doctype() from None
         line = getattr(error, "lineno", None)
         where = f" (line {line})" if line else ""
         raise Malformed("xml-invalid", f"The body is not well-formed XML{where}.") from None
     if getattr(root.getroottree().docinfo, "doctype", ""):
-        raise Malformed("xml-doctype", "A DOCTYPE is refused; remove it and send the document again.")
+        raise _doctype()
     return root
+
+
+def _doctype() -> Malformed:
+    return Malformed("xml-doctype", "A DOCTYPE is refused; remove it and send the document again.")
 
 
 def find(element: Element | None, path: str) -> Element | None:

@@ -53,7 +53,7 @@ def acknowledge(
     named = {str(o["id"]): _without_text(o) for o in (envelope.organisations if envelope else ())}
     resources: list[Json] = [
         _header(header_id, fhir_id(message_id), code, us, them, outcome_id, envelope),
-        *[_without_text(p) for p in (envelope.provenances if envelope else ())],
+        *[{"id": _uuid(new_id()), **_without_text(p)} for p in (envelope.provenances if envelope else ())],
         _provenance(_uuid(new_id()), header_id, us, envelope, now),
         *(named | parties).values(),
     ]

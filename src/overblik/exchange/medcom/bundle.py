@@ -143,7 +143,7 @@ class MessageBundle:
             for e in resource.get("entity", [])
             if e.get("role") in {"revision", "removal"} and "reference" in e.get("what", {})
         )
-        codings = resource.get("activity", {}).get("coding", [{}])
+        codings = resource.get("activity", {}).get("coding") or [{}]
         recorded = parse_interval(str(resource.get("recorded", "")))
         return Step(
             message=targets[0] if targets else "",
