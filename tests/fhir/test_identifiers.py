@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overblik.fhir.identifiers import (
+    ATC,
     CPR,
     CVR,
     D_ECPR,
     GLN,
+    ICPC2,
     NPU,
     PERSON_SYSTEMS,
     REGIONAL_ECPR,
@@ -40,6 +42,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from overblik.fhir.strict_json import Json
+
+SYSTEMS = {
+    CPR: "urn:oid:1.2.208.176.1.2",
+    X_ECPR: "urn:oid:1.2.208.176.1.6.1.1",
+    D_ECPR: "urn:oid:1.2.208.176.1.6.1.3",
+    SOR: "urn:oid:1.2.208.176.1.1",
+    YDER: "urn:oid:1.2.208.176.1.4",
+    CVR: "http://cvr.dk",
+    GLN: "https://www.gs1.org/gln",
+    SKS: "urn:oid:1.2.208.176.2.4",
+    NPU: "http://npu-terminology.org",
+    ICPC2: "https://kiap.dk/koder/icpc-2-dk",
+    ATC: "http://www.whocc.no/atc",
+}
+
+
+def test_systems_are_named_as_denmark_names_them() -> None:
+    assert all(name == stated for name, stated in SYSTEMS.items())
+    assert {system.removeprefix(D_ECPR + ".") for system in REGIONAL_ECPR} == {"177", "179", "181", "183", "187"}
+
 
 CENTURIES = [
     # Seventh digit, year in the number, year of birth (https://cpr.dk, "Personnummeret i CPR").
@@ -170,6 +192,7 @@ CANONICAL = [
     ("https://www.gs1.org/gln/", "5790000121526", GLN, "5790000121526"),
     (" https://www.gs1.org/gln /", " 5790000121526 ", GLN, "5790000121526"),
     ("https://www.cvr.dk", "12345678", CVR, "12345678"),
+    ("http://www.cvr.dk", "12345678", CVR, "12345678"),
     ("http://cvr.dk/", "12345678", CVR, "12345678"),
     ("urn:oid:1.2.208.176.1", "265161000016000", SOR, "265161000016000"),
     # Too short for SOR: the arc above it holds other things too.

@@ -14,8 +14,6 @@ from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Malformed
 from overblik.fhir.identifiers import CPR, GLN
 from overblik.fhir.query import (
-    DEFAULT_COUNT,
-    MOST_COUNT,
     MOST_CRITERIA,
     MOST_DATES,
     Dates,
@@ -192,7 +190,7 @@ def test_every_unknown_parameter_is_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("", DEFAULT_COUNT), ("0", 0), ("1", 1), ("007", 7), ("1000", 1000), ("1001", MOST_COUNT), ("9" * 18, MOST_COUNT)],
+    [("", 50), ("0", 0), ("1", 1), ("007", 7), ("1000", 1000), ("1001", 1000), ("9" * 18, 1000)],
 )
 def test_the_count_is_kept_below_its_limit(text: str, count: int) -> None:
     assert parse_query("Patient", [("_count", text)]).count == count
