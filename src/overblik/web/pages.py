@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import secrets
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.responses import RedirectResponse
 
 from overblik.fhir.dates import parse_interval
-from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError
-from overblik.fhir.identifiers import CPR, X_ECPR, canonical
+from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError, TooLarge, Unprocessable
+from overblik.fhir.identifiers import CPR, D_ECPR, X_ECPR, Identifier, canonical, person_identifier_problem
+from overblik.overview.context import Context
+from overblik.overview.sections.master_data import Person, master_data
 from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
@@ -21,43 +25,61 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from overblik.trust.access import Disclosed
+    from overblik.trust.identity import Caller
     from overblik.trust.sessions import Session
     from overblik.web.site import Site
 
 LOG_ROWS = 200
 FORM_BYTES = 10_000
+_AN_INSTANT = timedelta(microseconds=1)
 
 
 async def home(site: Site, request: Request, session: Session) -> Response:
     """The citizen's own overview, or the professional's worklist."""
     if session.caller.kind == "citizen":
-        patient_id = await site.door.find(session.caller, CPR, session.caller.id)
-        return await _overview(site, request, session, patient_id, "citizen.html")
+        return await _own_overview(site, request, session)
     if session.caller.kind != "professional":
         raise Forbidden("no-pages", "Pages are for citizens and professionals.")
     work = await site.overviews.worklist(session.caller)
     return site.page("worklist.html", request, session=session, work=work)
 
 
+async def _own_overview(site: Site, request: Request, session: Session) -> Response:
+    """The citizen's overview, with who looked lately."""
+    as_of = _as_of(site, request)
+    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+    found = await site.overviews.build(session.caller, patient_id, as_of)
+    seen = [] if as_of else await site.door.log(session.caller, patient_id, LOG_ROWS)
+    return site.page(
+        "citizen.html",
+        request,
+        session=session,
+        o=found,
+        person=found.person,
+        now=found.retrieved,
+        as_of=as_of,
+        seen=seen,
+    )
+
+
 async def patient(site: Site, request: Request, session: Session) -> Response:
     """One patient's overview, as the professional works."""
     if session.caller.kind == "citizen":
         raise NotFound
-    return await _overview(site, request, session, request.path_params["id"], "professional.html")
-
-
-async def _overview(site: Site, request: Request, session: Session, patient_id: str, template: str) -> Response:
-    as_of = _as_of(request)
-    found = await site.overviews.build(session.caller, patient_id, as_of)
+    as_of = _as_of(site, request)
+    found = await site.overviews.build(session.caller, request.path_params["id"], as_of)
     unit = site.directory.find(session.caller.org)
+    view = _view(unit.kind if unit else "")
     return site.page(
-        template,
+        "professional.html",
         request,
         session=session,
         o=found,
+        person=found.person,
         now=found.retrieved,
         as_of=as_of,
-        view=_view(unit.kind if unit else ""),
+        view=view,
     )
 
 
@@ -68,14 +90,20 @@ def _view(kind: str) -> str:
     return "gp" if kind == "gp" else "hospital"
 
 
-def _as_of(request: Request) -> datetime | None:
+def _as_of(site: Site, request: Request) -> datetime | None:
+    """Return the instant of knowledge asked for; None for the present.
+
+    A day stands for its end, and so does a minute, which is what the form sends.
+    """
     text = request.query_params.get("asOf", "")
     if not text:
         return None
     interval = parse_interval(text.replace(" ", "+"))
     if interval is None:
         raise Malformed("as-of-invalid", "asOf takes a date or instant, such as 2026-11-22T10:00:00Z.")
-    return interval.start if "T" in text else interval.end
+    wide = interval.end - interval.start >= timedelta(minutes=1)
+    moment = interval.end - _AN_INSTANT if wide else interval.start
+    return moment if moment < site.door.clock.now() else None
 
 
 async def log(site: Site, request: Request, session: Session) -> Response:
@@ -84,14 +112,36 @@ async def log(site: Site, request: Request, session: Session) -> Response:
         raise NotFound
     patient_id = await site.door.find(session.caller, CPR, session.caller.id)
     rows = await site.door.log(session.caller, patient_id, LOG_ROWS)
-    return site.page("log.html", request, session=session, rows=rows)
+    return site.page("log.html", request, session=session, rows=rows, most=LOG_ROWS)
 
 
 async def raw(site: Site, request: Request, session: Session) -> Response:
     """A message as it came, as text; never run, never styled."""
-    _, media, body = await site.door.binary(session.caller, request.path_params["id"])
+    stands, media, body = await site.door.binary(session.caller, request.path_params["id"])
+    patient_id, person = await _person_of(site, session.caller, stands)
     text = _readable(media, body or b"")
-    return site.page("raw.html", request, session=session, media=media, text=text, size=len(body or b""))
+    return site.page(
+        "raw.html",
+        request,
+        session=session,
+        person=person,
+        patient_id=patient_id,
+        media=media,
+        text=text,
+        size=len(body or b""),
+    )
+
+
+async def _person_of(site: Site, caller: Caller, binary: Disclosed) -> tuple[str, Person | None]:
+    """Return whom a message is about, so that its page names them; nobody where that is not for the caller."""
+    reference = str(binary.json().get("securityContext", {}).get("reference", ""))
+    if not reference.startswith("Patient/"):
+        return "", None
+    patient_id = reference.removeprefix("Patient/")
+    with suppress(NotFound):
+        record = await site.door.gather(caller, patient_id, ("Patient",), "read raw")
+        return patient_id, master_data(Context(record, caller, site.door.clock.now(), site.directory.find)).person
+    return "", None
 
 
 def _readable(media: str, body: bytes) -> str:
@@ -111,8 +161,7 @@ def _readable(media: str, body: bytes) -> str:
 async def look_up(site: Site, request: Request, session: Session) -> Response:
     """Open a patient by CPR; the same answer for hidden and absent."""
     form = await _form(request, session)
-    identifier = _identifier(form.get("cpr", ""))
-    patient_id = await site.door.find(session.caller, *identifier)
+    patient_id = await site.door.find(session.caller, *_identifier(form.get("cpr", "")))
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
@@ -127,20 +176,38 @@ async def break_glass(site: Site, request: Request, session: Session) -> Respons
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
+async def sign_out(site: Site, request: Request, session: Session) -> Response:
+    """End the session of this slot; the others stay."""
+    await _form(request, session)
+    await site.sessions.end(session.slot, request.cookies.get(SESSION_COOKIE, ""))
+    response = site.page("signed-out.html", request)
+    response.delete_cookie(SESSION_COOKIE, path=f"/s/{session.slot}/", httponly=True, samesite="lax")
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
 async def _form(request: Request, session: Session) -> dict[str, str]:
-    """Return a form's fields, if it is one of this session's."""
-    body = await request.body()
-    if len(body) > FORM_BYTES:
-        raise Malformed("form-too-large", "The form is too large.")
+    """Return a form's fields, if it is one of this session's; an error page can show them again."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > FORM_BYTES:
+            raise TooLarge("form-too-large", "The form is too large.")
     fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    if fields.get("form_token") != session.form_token:
+    if not secrets.compare_digest(fields.get("form_token", "").encode(), session.form_token.encode()):
         raise Forbidden("form-foreign", "This form is from another page; open it again.")
+    request.state.form = fields
     return fields
 
 
 def _identifier(text: str) -> tuple[str, str]:
+    """Return (system, value) of a CPR or replacement number as typed; Unprocessable for anything else."""
     cleaned = "".join(text.split()).replace("-", "").upper()
-    return canonical(CPR if cleaned.isdigit() else X_ECPR, cleaned)
+    system = CPR if cleaned.isdigit() else X_ECPR if cleaned[6:7] in {"1", "7"} else D_ECPR
+    found: Identifier = canonical(system, cleaned)
+    if person_identifier_problem(found):
+        raise Unprocessable("identifier-invalid", "A CPR number is ten digits that begin with a date.")
+    return found
 
 
 async def refused(site: Site, request: Request, error: OverblikError) -> Response:
@@ -149,4 +216,5 @@ async def refused(site: Site, request: Request, error: OverblikError) -> Respons
     session: Session | None = None
     with suppress(OverblikError):
         session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
-    return site.page("refused.html", request, session=session, status=error.status, code=error.code)
+    form = getattr(request.state, "form", {})
+    return site.page("refused.html", request, session=session, status=error.status, code=error.code, form=form)

@@ -1,17 +1,23 @@
-"""The pages as a table of routes."""
+"""The pages as a table of routes, and the one way in that all of them share.
+
+request -> method -> same origin -> session -> page
+└── any error -> a page that says what to do
+"""
 
 from __future__ import annotations
 
 from importlib import resources
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from overblik.fhir.errors import OverblikError, Unauthenticated
+from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError, Unauthenticated
 from overblik.web import pages
+from overblik.web.language import LANGUAGES
 from overblik.web.site import HEADERS, LANGUAGE_COOKIE, SESSION_COOKIE
 
 if TYPE_CHECKING:
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from overblik.web.site import Site
 
     Page = Callable[[Site, Request, Session], Awaitable[Response]]
+    OpenPage = Callable[[Site, Request], Awaitable[Response]]
+    Endpoint = Callable[[Request], Awaitable[Response]]
 
 log = structlog.get_logger()
 PAGES: tuple[tuple[str, str, Page], ...] = (
@@ -32,54 +40,52 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/raw/{id}", pages.raw),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
+    ("POST", "/s/{slot}/sign-out", pages.sign_out),
 )
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _STATIC = {"overblik.css": "text/css", "overblik.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+_STATIC_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_YEAR = 365 * 24 * 3600
 
 
 def web_routes(site: Site) -> list[Route]:
-    """Return the routes of the pages."""
-
-    async def front(request: Request) -> Response:
-        return site.page("front.html", request)
-
-    async def sign_in(request: Request) -> Response:
-        return await _sign_in(site, request)
-
-    async def sign_out(request: Request) -> Response:
-        slot = request.path_params["slot"]
-        await site.sessions.end(slot, request.cookies.get(SESSION_COOKIE, ""))
-        response = site.page("signed-out.html", request)
-        response.delete_cookie(SESSION_COOKIE, path=f"/s/{slot}/")
-        response.headers["Clear-Site-Data"] = '"cache"'
-        return response
-
+    """Return the routes of the pages; every method comes to us, so that a refusal is a page too."""
+    opened: tuple[tuple[str, OpenPage], ...] = (("/", front), ("/sign-in/{code}", sign_in), ("/static/{name}", static))
     return [
-        Route("/", front),
-        Route("/sign-in/{code}", sign_in),
-        Route("/s/{slot}/sign-out", sign_out, methods=["POST"]),
-        Route("/static/{name}", static),
-        *[Route(path, _endpoint(site, page), methods=[method]) for method, path, page in PAGES],
-        Route("/{rest:path}", lambda request: _refused(site, request, 404, "not-found")),
+        *[Route(path, _answering(site, "GET", page), methods=METHODS) for path, page in opened],
+        *[Route(path, _answering(site, method, _signed_in(page)), methods=METHODS) for method, path, page in PAGES],
+        Route("/{rest:path}", _answering(site, "", nothing), methods=METHODS),
     ]
 
 
-async def static(request: Request) -> Response:
+async def front(site: Site, request: Request) -> Response:
+    """Say what this is, to whoever is not signed in."""
+    return site.page("front.html", request)
+
+
+async def static(_: Site, request: Request) -> Response:
     """Return one of the few static files, all our own."""
     name = request.path_params["name"]
     if name not in _STATIC:
-        return Response(status_code=404)
+        raise NotFound
     body = resources.files("overblik.web").joinpath(f"static/{name}").read_bytes()
-    return Response(body, media_type=_STATIC[name], headers={"Cache-Control": "public, max-age=300"})
+    return Response(body, media_type=_STATIC[name], headers=_STATIC_HEADERS)
 
 
-async def _sign_in(site: Site, request: Request) -> Response:
+async def nothing(_: Site, __: Request) -> Response:
+    """Answer for every address that is no page."""
+    raise NotFound
+
+
+async def sign_in(site: Site, request: Request) -> Response:
     """Turn a sign-in link into a session in a slot of its own."""
     if site.issuer is None:
-        return site.page("refused.html", request, status=401, code="link")
-    try:
-        caller = await site.issuer.caller_of_link(request.path_params["code"])
-    except Unauthenticated:
-        return site.page("refused.html", request, status=401, code="link")
+        raise Unauthenticated
+    caller = await site.issuer.caller_of_link(request.path_params["code"])
     slot, cookie = await site.sessions.create(caller)
     response = RedirectResponse(f"/s/{slot}/", 303, HEADERS)
     secure = request.url.scheme == "https"
@@ -87,30 +93,61 @@ async def _sign_in(site: Site, request: Request) -> Response:
     return response
 
 
-def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a page: its session, its errors as pages, its language cookie."""
+def _signed_in(page: Page) -> OpenPage:
+    """Wrap a page for those who are signed in: its session, and this request's id for the log."""
+
+    async def opened(site: Site, request: Request) -> Response:
+        slot = request.path_params["slot"]
+        session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
+        caller = session.caller.asking(channel="web", request=request.state.id)
+        return await page(site, request, session._replace(caller=caller))
+
+    return opened
+
+
+def _answering(site: Site, method: str, page: OpenPage) -> Endpoint:
+    """Wrap a page: its method, its errors as pages, its language cookie; no method stands for any."""
 
     async def endpoint(request: Request) -> Response:
-        request_id = uuid4()
+        request.state.id = uuid4()
         try:
-            slot = request.path_params["slot"]
-            session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
-            session = session._replace(caller=session.caller.asking(channel="web", request=request_id))
-            response = await page(site, request, session)
-        except Unauthenticated:
-            response = site.page("refused.html", request, status=401, code="session")
+            _require(request, method)
+            response = await page(site, request)
         except OverblikError as error:
             response = await pages.refused(site, request, error)
         except Exception:
-            log.exception("web.fault", request=str(request_id))
-            response = site.page("refused.html", request, status=500, code="fault")
-        if (language := request.query_params.get("lang")) in {"da", "en"}:
-            response.set_cookie(LANGUAGE_COOKIE, language, path="/", samesite="lax", httponly=True)
-        response.headers["X-Request-Id"] = str(request_id)
+            log.exception("web.fault", request=str(request.state.id))
+            response = site.page("refused.html", request, status=500, code="fault", form={})
+        if response.status_code == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
+        if response.status_code == 405:
+            response.headers["Allow"] = "GET, HEAD" if method == "GET" else method
+        if (language := request.query_params.get("lang")) in LANGUAGES:
+            secure = request.url.scheme == "https"
+            response.set_cookie(
+                LANGUAGE_COOKIE, language, _YEAR, path="/", samesite="lax", httponly=True, secure=secure
+            )
+        response.headers["X-Request-Id"] = str(request.state.id)
         return response
 
     return endpoint
 
 
-async def _refused(site: Site, request: Request, status: int, code: str) -> Response:
-    return site.page("refused.html", request, status=status, code=code)
+def _require(request: Request, method: str) -> None:
+    """Refuse another method than the page's, and a form that another site sent."""
+    if method and request.method != method and (request.method, method) != ("HEAD", "GET"):
+        raise NotAllowed("method-not-allowed", "This page does not work that way.")
+    if request.method not in {"GET", "HEAD"} and _is_foreign(request):
+        raise Forbidden("form-foreign", "This form came from another site.")
+
+
+def _is_foreign(request: Request) -> bool:
+    """Say whether a browser tells that another site sent this; the form's own token is asked for besides.
+
+    Origin is `null` on our own forms, because our pages send no referrer.
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
+    """
+    if site := request.headers.get("sec-fetch-site", ""):
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("origin", "null")
+    return origin != "null" and urlsplit(origin).netloc != request.headers.get("host", "")

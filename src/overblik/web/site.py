@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from overblik.web.language import Language, chosen
+from overblik.fhir.dates import COPENHAGEN
+from overblik.web import arrange
+from overblik.web.language import LANGUAGES, Language, chosen, preferred
 from overblik.web.words import TABLES
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from overblik.overview.context import Origin
     from overblik.overview.service import Overviews
     from overblik.trust.access import Door
     from overblik.trust.organisations import Directory
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "Cache-Control": "no-store, private",
     "X-Content-Type-Options": "nosniff",
@@ -35,7 +39,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Vary": "Cookie",
+    "Vary": "Cookie, Accept-Language",
 }
 STRUCTURED = frozenset({"RehabilitationNeedAndPotential", "FollowUp", "Diagnosis", "PlannedInterventionText"})
 """Plan sections whose content the page already shows as goals, tasks and diagnoses."""
@@ -73,21 +77,22 @@ class Site:
         *,
         session: Session | None = None,
         status: int = 200,
-        language: Language | None = None,
         **values: Any,
     ) -> HTMLResponse:
         """Return a page; every page knows its language, its caller and the time."""
-        spoken = language or language_of(request)
+        language = language_of(request)
         now = values.pop("now", None) or self.door.clock.now()
-        functions = _functions(spoken, now)
+        base = f"/s/{session.slot}" if session else ""
         context = {
             "session": session,
             "user": session.caller if session else None,
-            "base": f"/s/{session.slot}" if session else "",
+            "base": base,
             "mode": self.mode,
             "now": now,
-            "f": SimpleNamespace(**functions),
-            **functions,
+            "arrange": arrange,
+            "find": self.directory.find,
+            "other_language": _other_language(request, status, base, language),
+            **_functions(language, now),
             **values,
         }
         body = self.templates.get_template(name).render(context)
@@ -95,8 +100,18 @@ class Site:
 
 
 def language_of(request: Request) -> Language:
-    """Return the language a browser has chosen; Danish until it has."""
-    return chosen(request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "da"))
+    """Return the language asked for: in the address, else as chosen before, else as the browser prefers."""
+    stated = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "")
+    return chosen(stated if stated in LANGUAGES else preferred(request.headers.get("accept-language", "")))
+
+
+def _other_language(request: Request, status: int, base: str, language: Language) -> str:
+    """Return where this page stands in the other language; what answered a form has no address of its own."""
+    code = "en" if language.code == "da" else "da"
+    if request.method not in {"GET", "HEAD"}:
+        return f"{base}/?lang={code}"
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k != "lang"] if status < 400 else []
+    return "?" + urlencode([*kept, ("lang", code)])
 
 
 def _functions(language: Language, now: datetime) -> dict[str, Any]:
@@ -104,28 +119,55 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
 
     def word(table: str, code: str) -> str:
         known = TABLES[table].get(code)
-        return language.text(known) if known else code
+        return code if known is None else language.text(known) if known else ""
 
-    def lines(text: str) -> Markup:
-        """Return a text of the record with its line breaks, escaped."""
-        return Markup("<br>").join(escape(line) for line in text.splitlines())
-
-    def phone(number: str) -> Markup:
-        """Return a telephone number as a link, its digits in pairs."""
-        digits = number.replace(" ", "")
-        shown = " ".join(digits[i : i + 2] for i in range(0, 8, 2)) if len(digits) == 8 and digits.isdigit() else number
-        return Markup('<a href="tel:{}">{}</a>').format(digits, shown)
+    def origin_times(o: Origin) -> str:
+        """Return when something was recorded and when it was received, each said once."""
+        received = language.time(o.received, now)
+        if o.recorded is None or abs((o.received - o.recorded).total_seconds()) < 60:
+            return language.text("modtaget {received}").format(received=received)
+        if o.recorded.astimezone(COPENHAGEN).date() == o.received.astimezone(COPENHAGEN).date():
+            received = language.clock(o.received)
+            text = language.text("registreret {recorded}, modtaget kl. {received}")
+        else:
+            text = language.text("registreret {recorded}, modtaget {received}")
+        return text.format(recorded=language.time(o.recorded, now), received=received)
 
     return {
-        "phone": phone,
-        "structured": STRUCTURED,
         "language": language,
         "_": language.text,
+        "_n": language.plural,
         "word": word,
-        "lines": lines,
+        "lines": _lines,
+        "phone": _phone,
+        "identifier": _identifier,
+        "origin_times": origin_times,
+        "structured": STRUCTURED,
         "day": lambda moment: language.day(moment, now),
         "time": lambda moment: language.time(moment, now),
         "weekday": lambda moment: language.weekday(moment, now),
+        "meeting": lambda moment: language.meeting(moment, now),
+        "span": lambda start, end: language.span(start, end, now),
+        "soon": lambda moment: language.soon(moment, now),
+        "days_since": lambda day: (now.astimezone(COPENHAGEN).date() - day).days,
         "clock": language.clock,
         "number": language.number,
+        "local": lambda moment: moment.astimezone(COPENHAGEN).strftime("%Y-%m-%dT%H:%M"),
     }
+
+
+def _lines(text: str) -> Markup:
+    """Return a text of the record with its line breaks, escaped."""
+    return Markup("<br>").join(escape(line) for line in text.splitlines())
+
+
+def _phone(number: str) -> Markup:
+    """Return a telephone number as a link, its digits in pairs."""
+    digits = number.replace(" ", "")
+    shown = " ".join(digits[i : i + 2] for i in range(0, 8, 2)) if len(digits) == 8 and digits.isdigit() else number
+    return Markup('<a class="phone" href="tel:{}">{}</a>').format(digits, shown)
+
+
+def _identifier(value: str) -> str:
+    """Return a CPR or replacement number as it is read: the date, a hyphen, the rest."""
+    return f"{value[:6]}-{value[6:]}" if len(value) == 10 and value[:6].isdigit() else value

@@ -18,6 +18,20 @@ STEPS = {
     "returned": "Sendt retur til sygehuset",
     "none": "Begyndt",
 }
+STANDINGS = {
+    "admitted": "Du er indlagt.",
+    "operated": "Du er opereret og stadig indlagt.",
+    "discharged": "Du er udskrevet.",
+    "sent": "Sygehuset har sendt din genoptræningsplan til kommunen. Kommunen har ikke bekræftet den endnu.",
+    "received": "Kommunen har modtaget din genoptræningsplan og skal nu tilbyde dig træning.",
+    "offered": "Din første træning er aftalt.",
+    "underway": "Din træning er i gang.",
+    "reported": "Kommunen har sendt en rapport om din træning til din læge.",
+    "closed": "Forløbet er afsluttet.",
+    "returned": "Kommunen har sendt planen retur til sygehuset.",
+    "none": "Forløbet er begyndt.",
+}
+"""The state of a course, told to the citizen."""
 COURSES = {
     "rehabilitation-general": "Almen genoptræning",
     "rehabilitation-specialised": "Specialiseret genoptræning",
@@ -44,7 +58,41 @@ SECTORS = {
     "gp": "Egen læge",
     "region": "Region",
     "register": "Register",
+    "pharmacy": "Apotek",
+    "national": "National tjeneste",
 }
+PROBLEM_STATES = {
+    "active": "",
+    "recurrence": "tilbagefald",
+    "relapse": "tilbagefald",
+    "inactive": "ikke aktiv",
+    "remission": "i ro",
+    "resolved": "overstået",
+}
+VERIFICATIONS = {
+    "confirmed": "",
+    "unconfirmed": "ikke bekræftet",
+    "provisional": "mistanke",
+    "differential": "mulig diagnose",
+    "refuted": "afkræftet",
+}
+ALLERGY_STATES = {
+    "active": "",
+    "unconfirmed": "ikke bekræftet",
+    "inactive": "ikke aktiv",
+    "resolved": "overstået",
+    "refuted": "afkræftet",
+}
+FLAGS = {
+    "L": "under referenceområdet",
+    "H": "over referenceområdet",
+    "LL": "kritisk lav",
+    "HH": "kritisk høj",
+    "N": "",
+    "A": "afvigende",
+    "AA": "kritisk afvigende",
+}
+PRIORITIES = {"routine": "", "urgent": "haster", "asap": "haster meget", "stat": "straks"}
 APPOINTMENTS = {
     "booked": "aftalt",
     "pending": "afventer",
@@ -52,7 +100,8 @@ APPOINTMENTS = {
     "fulfilled": "afholdt",
     "cancelled": "aflyst",
     "noshow": "udeblevet",
-    "waitlist": "venteliste",
+    "checked-in": "mødt",
+    "waitlist": "på venteliste",
     "proposed": "foreslået",
 }
 EVENTS = {
@@ -159,9 +208,11 @@ FIELDS = {
     "birth-date": "Fødselsdato",
     "gender": "Køn",
 }
-USES = {"home": "hjem", "work": "arbejde", "mobile": "mobil", "temp": "midlertidig", "": ""}
+USES = {"home": "hjem", "work": "arbejde", "mobile": "mobil", "temp": "midlertidig", "old": "tidligere"}
 CONTACTS = {"IMP": "Indlæggelse", "EMER": "Akut kontakt", "AMB": "Ambulant besøg", "HH": "Hjemmebesøg", "VR": "Video"}
 CONTACT_STATES = {
+    "arrived": "ankommet",
+    "triaged": "i gang",
     "in-progress": "i gang",
     "onleave": "på orlov",
     "finished": "afsluttet",
@@ -194,11 +245,12 @@ ACTIONS = {
     "overview": "så overblikket",
     "worklist": "så dig på sin arbejdsliste",
     "read": "læste",
-    "read raw": "åbnede den oprindelige besked",
+    "read raw": "åbnede en oprindelig besked",
     "history": "så tidligere udgaver",
     "search": "søgte",
     "read log": "læste loggen",
     "look up": "slog op",
+    "condition": "slog op for at levere",
     "deliver": "leverede en besked",
     "create": "skrev",
     "update": "rettede",
@@ -207,9 +259,11 @@ ACTIONS = {
     "break glass": "brugte værdispring",
     "refused": "blev afvist",
 }
+CHANNELS = {"web": "Overbliks sider", "api": "Et fagsystem"}
 PURPOSES = {"TREAT": "Behandling", "PATRQT": "Egen indsigt", "HSYSADMIN": "Systemdrift", "BTG": "Værdispring"}
-CHANGES = {"started": "startet", "changed": "ændret", "stopped": "stoppet", "": ""}
-CONNECTIONS = {"connected": "tilsluttet", "silent": "har ikke leveret siden", "absent": "ikke tilsluttet"}
+CHANGES = {"started": "startet", "changed": "ændret", "stopped": "stoppet"}
+IDENTIFIERS = {"cpr": "CPR", "replacement": "Erstatnings-CPR", "other": "Nummer"}
+GENDERS = {"female": "kvinde", "male": "mand", "other": "andet", "unknown": "ukendt"}
 ORIGINS = {"register": "fra register", "typed": "indtastet", "message": "fra besked"}
 DOCUMENTS = {
     "39289-4": "Aftaledokument",

@@ -254,7 +254,7 @@ logged as (
            p.evidence, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:
     from t left join p on true
 )
-select a.at, a.channel, a.action, a.outcome, a.rule, a.actor_kind, a.actor, a.actor_name, a.actor_role,
+select a.at, a.request, a.channel, a.action, a.outcome, a.rule, a.actor_kind, a.actor, a.actor_name, a.actor_role,
        a.org, a.org_name, a.on_behalf, a.purpose, a.reason, cardinality(a.rids) as resources,
        ev.type as evidence_type, ev.source as evidence_source
 from p, access_log a
