@@ -181,7 +181,7 @@ LINKS = (
     ("Inger (borger)", {"kind": "citizen", "sub": INGER.cpr, "name": INGER.name},
      "Her står forløbet: kommunen har fået planen, hvem De kan ringe til, og hvem der har set det."),
     (f"{NURSE.name}, {NURSE.unit.name}", NURSE.claims(),
-     "Arbejdslisten: Inger er en ny plan; to andre er over 7-dages fristen."),
+     "Arbejdslisten: Inger er en ny plan; andre er over 7-dages fristen."),
     (f"{GP.name}, {GP.unit.name}", GP.claims(),
      "Åbn Inger: „Hvad bliver jeg bedt om?“ – og to kilder er uenige om amlodipin."),
     (f"{SURGEON.name}, {SURGEON.unit.name}", SURGEON.claims(),
