@@ -68,3 +68,18 @@ def one(pattern: str) -> Path:
     """Return the one real file a pattern below the data folder matches."""
     (path,) = DATA.glob(pattern)
     return path
+
+
+async def overview_of(world: World, pattern: str) -> dict[str, Any]:
+    """Deliver one CDA file of the test person, which must be taken, and return her overview."""
+    answer = await take(world, one(pattern))
+    assert (answer.status, answer.code, answer.issue) == (200, "ok", "")
+    return await world.overview(NANCY, world.system())
+
+
+def document_of(overview: dict[str, Any], code: str) -> dict[str, Any]:
+    """Return the one document shown: a mapped one stands as a document too, without its title, which holds a CPR."""
+    (document,) = overview["documents"]
+    assert (document["code"], document["mapped"], document["media"]) == (code, True, "application/xml")
+    assert document["binary"].startswith("Binary/")
+    return dict(document)
