@@ -25,13 +25,12 @@ from overblik.app.runtime import runtime, server_of
 from overblik.cli.console import DEMO_STATE, answers, demo_settings, demo_state, err, fail, out
 from overblik.clock import SystemClock
 from overblik.demo.calendar import at
-from overblik.demo.cast import GP, INGER, NURSE, SURGEON
 from overblik.demo.client import Sources
 from overblik.demo.clock import DemoClock
 from overblik.demo.delivery import deliver
+from overblik.demo.links import LINKS
 from overblik.demo.population import MAIN_STARTS_WITH, residents
 from overblik.demo.stage import directory_bundle, set_stage
-from overblik.demo.story import Story
 from overblik.fhir.dates import COPENHAGEN
 
 if TYPE_CHECKING:
@@ -177,18 +176,6 @@ def _token_of(opened: Runtime) -> Any:
     return token
 
 
-LINKS = (
-    ("Inger (borger)", {"kind": "citizen", "sub": INGER.cpr, "name": INGER.name},
-     "Her står forløbet: kommunen har fået planen, hvem De kan ringe til, og hvem der har set det."),
-    (f"{NURSE.name}, {NURSE.unit.name}", NURSE.claims(),
-     "Arbejdslisten: Inger er en ny plan; andre er over 7-dages fristen."),
-    (f"{GP.name}, {GP.unit.name}", GP.claims(),
-     "Åbn Inger: „Hvad bliver jeg bedt om?“ – og to kilder er uenige om amlodipin."),
-    (f"{SURGEON.name}, {SURGEON.unit.name}", SURGEON.claims(),
-     "Åbn Inger: funktion før indlæggelsen, blodfortyndende, hvem der har bolden nu."),
-)  # fmt: skip
-
-
 def _print_links(settings: Settings) -> None:
     for who, address, notice in _links(settings):
         out.print(f"[bold]{who}[/bold]\n  {notice}\n  {address}")
@@ -219,7 +206,7 @@ def next_event() -> None:
     """Deliver the next event of the main story, as its sources would; the open pages show it on reload."""
     settings = _running()
     saved = demo_state(settings.data)
-    story = Story(INGER, date.fromisoformat(saved["today"]))
+    story = residents(1, date.fromisoformat(saved["today"]))[0].story
     steps = story.steps()
     place = next(n for n, step in enumerate(steps) if step.code == saved["told"])
     if place + 1 == len(steps):

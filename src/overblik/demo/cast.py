@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from overblik.demo import people
 from overblik.demo.people import Person
 from overblik.fhir.identifiers import GLN, SOR, YDER
 
 if TYPE_CHECKING:
+    from overblik.demo.people import Town
     from overblik.fhir.strict_json import Json
 
 SYNTHETIC: Json = {"system": "urn:overblik:demo", "code": "synthetic", "display": "Syntetisk"}
@@ -179,6 +181,7 @@ class Places:
     therapist: Staff
     gp: Staff
     register: Unit
+    town: Town
 
     @property
     def hospital(self) -> Unit:
@@ -196,8 +199,8 @@ class Places:
         return self.gp.unit
 
 
-ODENSE = Places(SURGEON, MUNICIPALITY, NURSE, THERAPIST, GP, REGISTER)
-SVENDBORG = Places(SURGEON, OTHER_MUNICIPALITY, STRANGER, OTHER_THERAPIST, OTHER_GP, REGISTER)
+ODENSE = Places(SURGEON, MUNICIPALITY, NURSE, THERAPIST, GP, REGISTER, people.ODENSE)
+SVENDBORG = Places(SURGEON, OTHER_MUNICIPALITY, STRANGER, OTHER_THERAPIST, OTHER_GP, REGISTER, people.SVENDBORG)
 ROUTES = (
     (MUNICIPALITY, (NURSING, TRAINING)),
     (OTHER_MUNICIPALITY, (OTHER_NURSING,)),

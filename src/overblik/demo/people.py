@@ -28,6 +28,14 @@ _STREETS = (
     "Hyldetoften",
 )
 
+Town = tuple[tuple[str, str], ...]
+"""The postal districts of a municipality: (postcode, name)."""
+ODENSE: Town = (
+    ("5000", "Odense C"), ("5200", "Odense V"), ("5210", "Odense NV"), ("5220", "Odense SØ"), ("5230", "Odense M"),
+    ("5240", "Odense NØ"), ("5250", "Odense SV"), ("5260", "Odense S"), ("5270", "Odense N"),
+)  # fmt: skip
+SVENDBORG: Town = (("5700", "Svendborg"), ("5881", "Skårup Fyn"), ("5882", "Vejstrup"), ("5883", "Oure"))
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -75,7 +83,7 @@ def make_phone(rng: Random) -> str:
     return f"00 {rng.randrange(100):02} {rng.randrange(100):02} {rng.randrange(100):02}"
 
 
-def make_person(rng: Random, today: date, *, oldest: int = 92, youngest: int = 61) -> Person:
+def make_person(rng: Random, today: date, *, oldest: int = 92, youngest: int = 61, town: Town = ODENSE) -> Person:
     """Return a random person of the ages that rehabilitation is about."""
     female = rng.random() < 0.6
     years = rng.randrange(youngest, oldest)
@@ -84,6 +92,7 @@ def make_person(rng: Random, today: date, *, oldest: int = 92, youngest: int = 6
         born += timedelta(days=1)
     family = rng.choice(_FAMILIES)
     child_female = rng.random() < 0.5
+    postcode, city = rng.choice(town)
     return Person(
         cpr=make_cpr(rng, born, female=female),
         given=rng.choice(_WOMEN if female else _MEN),
@@ -91,8 +100,8 @@ def make_person(rng: Random, today: date, *, oldest: int = 92, youngest: int = 6
         female=female,
         born=born,
         street=f"{rng.choice(_STREETS)} {rng.randrange(1, 98)}",
-        postcode=rng.choice(("5000", "5200", "5210", "5220", "5230", "5240", "5250", "5260", "5270")),
-        city="Odense",
+        postcode=postcode,
+        city=city,
         phone=make_phone(rng),
         relative=f"{rng.choice(_WOMEN if child_female else _MEN)} {family}",
         relation="Datter" if child_female else "Søn",

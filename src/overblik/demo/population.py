@@ -75,11 +75,11 @@ def residents(count: int, today: date) -> list[Resident]:
     found = [Resident(INGER, Story(INGER, today), MAIN_STARTS_WITH)]
     taken = {INGER.cpr}
     while len(found) < count:
-        person = make_person(rng, today)
+        situation = SITUATIONS[(len(found) - 1) % len(SITUATIONS)]
+        person = make_person(rng, today, town=situation.places.town)
         if person.cpr in taken:
             continue
         taken.add(person.cpr)
-        situation = SITUATIONS[(len(found) - 1) % len(SITUATIONS)]
         shifted = today - timedelta(days=situation.days_ago + rng.randrange(2))
         found.append(Resident(person, Story(person, shifted, situation.places), situation.last))
     return found

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from overblik.demo import medicines
 from overblik.demo import words as w
 from overblik.demo.calendar import after, at, working_day
 from overblik.demo.cast import ODENSE, Places
 from overblik.demo.delivery import Delivery, Kind, Step
-from overblik.demo.formats import cda, fhir
+from overblik.demo.formats import apd, cpd, fhir, pdc
 from overblik.demo.formats.medcom import Stay, Words, care_communication, hospital_notification, name_id
 from overblik.fhir.identifiers import SKS
 
@@ -113,9 +114,9 @@ class Story:
         p, clinic = self.person, self.places.clinic
         long_ago = at(working_day(self.days.admitted - timedelta(days=320)), "09:05")
         visit = at(working_day(self.days.admitted - timedelta(days=24)), "09:40")
-        card = cda.master_data(p, self.places.register, clinic, long_ago, note="Kan træffes hele døgnet.")
+        card = pdc.master_data(p, self.places.register, clinic, long_ago, note="Kan træffes hele døgnet.")
         start = at(after(self.today, 9), "08:20")
-        control = cda.Booking(
+        control = apd.Booking(
             person=p,
             unit=clinic,
             staff=self.places.gp,
@@ -129,43 +130,33 @@ class Story:
             fhir.result(*HAEMOGLOBIN, 7.9, "mmol/L", visit, f"S1-{p.cpr}", reference="7,3–9,5"),
             fhir.result("NPU18016", "Kreatinin;P", 78, "µmol/L", visit, f"S2-{p.cpr}", reference="45–90"),
         ]
-        habitual = fhir.measurement(RISING, 9, "gange", visit + timedelta(days=1))
+        tested = at(after(visit.date(), 1), "13:30")
+        habitual = fhir.measurement(RISING, 9, "gange", tested)
         return _step(
             "background",
             "Før indlæggelsen",
             Delivery(long_ago, self.places.register, "document", card, "stamkort"),
             self._resources(clinic, self._clinic_list(long_ago), long_ago + timedelta(hours=1), "lægens liste"),
             self._resources(clinic, seen, visit + timedelta(minutes=25), "årskontrol"),
-            _document(clinic, cda.appointment(control, visit), visit + timedelta(minutes=26), "aftale"),
-            self._resources(self.places.training, [habitual], visit + timedelta(days=1, hours=1), "test"),
+            _document(clinic, apd.appointment(control, visit), visit + timedelta(minutes=26), "aftale"),
+            self._resources(self.places.training, [habitual], tested + timedelta(hours=1), "test"),
         )
 
     def _clinic_list(self, moment: datetime) -> list[Json]:
         cpr, clinic = self.person.cpr, self.places.clinic
+        orders = [
+            fhir.medication(order, moment, clinic) for order in (medicines.amlodipine(cpr), medicines.alendronate(cpr))
+        ]
+        painkiller = fhir.medication(
+            medicines.ibuprofen(cpr), moment, clinic, resource_id=self._id(clinic, "ibuprofen")
+        )
         return [
             fhir.condition("K86", "Forhøjet blodtryk", moment - timedelta(days=2200)),
             fhir.condition("L95", "Knogleskørhed", moment - timedelta(days=900)),
             fhir.allergy("Penicillin", "Udslæt", moment - timedelta(days=7000)),
-            fhir.medication(
-                fhir.Order(
-                    f"A1-{cpr}", "C08CA01", "Amlodipin 5 mg, tabletter", "1 tablet morgen", "mod forhøjet blodtryk"
-                ),
-                moment,
-                clinic,
-            ),
-            fhir.medication(
-                fhir.Order(
-                    f"A2-{cpr}", "M05BA04", "Alendronat 70 mg, tabletter", "1 tablet om ugen", "mod knogleskørhed"
-                ),
-                moment,
-                clinic,
-            ),
-            fhir.medication(self._ibuprofen(), moment, clinic, resource_id=self._id(clinic, "ibuprofen")),
+            *orders,
+            painkiller,
         ]
-
-    def _ibuprofen(self) -> fhir.Order:
-        dose = "1 tablet 3 gange daglig efter behov"
-        return fhir.Order(f"A3-{self.person.cpr}", "M01AE01", "Ibuprofen 400 mg, tabletter", dose, "mod ledsmerter")
 
     # -- the hospital
 
@@ -185,17 +176,11 @@ class Story:
         cpr, hospital = self.person.cpr, self.places.hospital
         moment = at(self.days.operated, "10:45")
         day_after = moment + timedelta(hours=20)
-        thinner = fhir.Order(
-            f"H1-{cpr}", "B01AB04", "Dalteparin 5.000 IE, injektion", "1 injektion daglig", "forebygger blodprop"
-        )
-        relief = fhir.Order(
-            f"H2-{cpr}", "N02BE01", "Paracetamol 500 mg, tabletter", "2 tabletter 4 gange daglig", "mod smerter"
-        )
         resources = [
             fhir.operation(*OPERATION, moment, hospital, self.episode),
             fhir.condition(*DIAGNOSIS, at(self.days.admitted, "19:40"), system=SKS, episode_id=self.episode),
-            fhir.medication(thinner, moment, hospital, until=moment + timedelta(days=28)),
-            fhir.medication(relief, moment, hospital),
+            fhir.medication(medicines.dalteparin(cpr), moment, hospital, until=moment + timedelta(days=28)),
+            fhir.medication(medicines.paracetamol(cpr), moment, hospital),
             fhir.result(*HAEMOGLOBIN, 5.9, "mmol/L", day_after, f"S3-{cpr}", reference="7,3–9,5", flag="L"),
         ]
         written = self._resources(hospital, resources, day_after + timedelta(hours=2), "operation")
@@ -204,15 +189,15 @@ class Story:
     def plan(self) -> Step:
         """The rehabilitation plan, to the municipality with a copy to the GP."""
         moment = at(self.days.discharged, "09:15")
-        plan = cda.care_plan(self._plan(), moment)
+        plan = cpd.care_plan(self._plan(), moment)
         sent = _document(self.places.hospital, plan, moment + timedelta(minutes=3), "plan")
         return _step("plan", "Genoptræningsplan", sent)
 
-    def _plan(self) -> cda.PlanWords:
+    def _plan(self) -> cpd.PlanWords:
         places, days = self.places, self.days
         age = (days.admitted - self.person.born).days // 365
         operated = at(days.operated, "10:45")
-        return cda.PlanWords(
+        return cpd.PlanWords(
             person=self.person,
             signer=places.surgeon,
             receiver=places.municipality,
@@ -251,10 +236,7 @@ class Story:
         )
         said = Words(self.places.surgeon, at(self.days.discharged, "12:05"), w.DISCHARGE)
         letter = care_communication(self.person, "discharge", [said], self.places.clinic, episode=self.episode)
-        doubled = fhir.Order(
-            f"A1-{cpr}", "C08CA01", "Amlodipin 10 mg, tabletter", "1 tablet morgen (10 mg)", "mod forhøjet blodtryk"
-        )
-        changed = [fhir.medication(doubled, moment, hospital)]
+        changed = [fhir.medication(medicines.amlodipine_doubled(cpr), moment, hospital)]
         return _step(
             "discharge",
             "Udskrivelse",
@@ -274,7 +256,7 @@ class Story:
         )
         plan = fhir.municipal_plan(self._id(training, "plan"), training, self.episode, "Genoptræningsforløb", moment)
         stopped = fhir.medication(
-            self._ibuprofen(),
+            medicines.ibuprofen(self.person.cpr),
             later,
             clinic,
             status="stopped",
@@ -288,9 +270,9 @@ class Story:
             self._resources(clinic, [stopped], later, "medicin stoppet"),
         )
 
-    def _session(self, day: date, clock: str, note: str) -> cda.Booking:
+    def _session(self, day: date, clock: str, note: str) -> apd.Booking:
         start = at(day, clock)
-        return cda.Booking(
+        return apd.Booking(
             person=self.person,
             unit=self.places.training,
             staff=self.places.therapist,
@@ -302,7 +284,7 @@ class Story:
             note=note,
         )
 
-    def _sessions(self) -> tuple[cda.Booking, cda.Booking, cda.Booking]:
+    def _sessions(self) -> tuple[apd.Booking, apd.Booking, apd.Booking]:
         days = self.days
         return (
             self._session(days.first_session, "10:00", w.SESSION_HOME),
@@ -315,7 +297,7 @@ class Story:
         training, hospital = self.places.training, self.places.hospital
         moment = at(self.days.accepted, "13:10")
         start = at(working_day(self.days.operated + timedelta(weeks=6)), "10:15")
-        control = cda.Booking(
+        control = apd.Booking(
             person=self.person,
             unit=hospital,
             staff=self.places.surgeon,
@@ -330,9 +312,9 @@ class Story:
         return _step(
             "offer",
             "Første træning er aftalt",
-            _document(training, cda.appointment(first, moment), moment, "træning"),
-            _document(training, cda.appointment(second, moment), moment + timedelta(minutes=1), "træning"),
-            _document(hospital, cda.appointment(control, moment), moment + timedelta(hours=1), "kontrol"),
+            _document(training, apd.appointment(first, moment), moment, "træning"),
+            _document(training, apd.appointment(second, moment), moment + timedelta(minutes=1), "træning"),
+            _document(hospital, apd.appointment(control, moment), moment + timedelta(hours=1), "kontrol"),
         )
 
     def training(self) -> Step:
@@ -345,10 +327,10 @@ class Story:
         return _step(
             "training",
             "Træning i gang",
-            _document(unit, cda.appointment(first, held, status="completed"), held, "træning afholdt"),
+            _document(unit, apd.appointment(first, held, status="completed"), held, "træning afholdt"),
             self._resources(unit, [tested], held + timedelta(minutes=2), "test"),
-            _document(unit, cda.appointment(second, later, status="cancelled"), later, "aflyst"),
-            _document(unit, cda.appointment(third, later), later + timedelta(minutes=1), "ny tid"),
+            _document(unit, apd.appointment(second, later, status="cancelled"), later, "aflyst"),
+            _document(unit, apd.appointment(third, later), later + timedelta(minutes=1), "ny tid"),
         )
 
     def clips(self) -> Step:

@@ -1,0 +1,116 @@
+"""Everything the sources deliver is taken, whatever the day; and the flaws made on purpose can be seen."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from overblik.demo.calendar import at
+from overblik.demo.cast import CONNECTIONS, GP, INGER, NURSE, STRANGER
+from overblik.demo.client import refusal
+from overblik.demo.links import LINKS
+from overblik.demo.population import SITUATIONS, residents
+from overblik.overview.service import GROUPS
+from overblik.trust.tokens import caller_from
+from tests.demo.test_population import DAYS
+from tests.journeys.tell import set_the_stage, tell
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from tests.conftest import World
+
+
+async def populate(world: World, count: int, today: date) -> None:
+    """Fill a server as `overblik demo` does."""
+    now = at(today, "09:00")
+    world.clock.set(now)
+    await set_the_stage(world)
+    await tell(world, [d for r in residents(count, today) for d in r.deliveries(now)])
+    world.clock.set(now)
+
+
+async def groups(world: World, claims: dict[str, Any]) -> Counter[str]:
+    """Return how many patients stand in each group of a professional's worklist."""
+    caller = await caller_from(claims, world.run.database, world.run.directory)
+    work = await world.run.overviews.worklist(caller)
+    return Counter(group for item in work for group in item.groups)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("today", [DAYS[n] for n in (0, 2, 4, 5, 7, 9)])
+async def test_every_delivery_is_taken(world: World, today: date) -> None:
+    await populate(world, len(SITUATIONS) + 1, today)
+    counts = {row.state: row.count for row in await world.run.inbox.intake.counts()}
+    assert set(counts) == {"applied"}
+
+
+async def test_the_worklists_look_like_a_working_day(world: World) -> None:
+    await populate(world, 2 * len(SITUATIONS) + 1, at_monday())
+    nurse = await groups(world, NURSE.claims())
+    assert set(nurse) >= {"overdue", "new-plan", "discharged", "admitted", "underway"}
+    assert set(nurse) <= set(GROUPS)
+    assert sum(nurse.values()) < 3 * 2 * len(SITUATIONS)
+    assert await groups(world, GP.claims())
+    stranger = await groups(world, STRANGER.claims())
+    assert stranger
+    assert sum(stranger.values()) < sum(nurse.values())
+
+
+async def test_the_flaws_made_on_purpose_are_seen(world: World) -> None:
+    """The GP sees that sources differ, that a result was corrected, a training cancelled, a source silent."""
+    await set_the_stage(world)
+    story = residents(1, at_monday())[0].story
+    steps = {s.code: s for s in story.steps()}
+    told = list(steps)[: list(steps).index("report") + 1]
+    await tell(world, [d for code in told for d in steps[code].deliveries])
+    world.clock.set(steps["report"].until)
+    seen = await world.overview(INGER.cpr, world.professional(GP.unit.sor, GP.id))
+    disputed = [m for m in seen["medication"] if m["disagreement"]]
+    assert [m["name"] for m in disputed] == ["Amlodipin 5 mg, tabletter / Amlodipin 10 mg, tabletter"]
+    assert [r["corrected"] for result in seen["results"] for r in result["readings"]].count(True) == 1
+    assert [a["status"] for a in seen["appointments"]].count("cancelled") == 1
+    assert [s["name"] for s in seen["sources"] if s["state"] == "silent"] == [
+        name for name, _, state, _ in CONNECTIONS if state == "silent"
+    ]
+    assert [a["substance"] for a in seen["allergies"]] == ["Penicillin"]
+
+
+@pytest.mark.parametrize(("who", "claims", "notice"), LINKS, ids=[who for who, *_ in LINKS])
+async def test_each_link_signs_in_and_opens_a_page(world: World, who: str, claims: dict[str, Any], notice: str) -> None:
+    await populate(world, 1, at_monday())
+    assert world.run.issuer is not None
+    code = await world.run.issuer.link(claims)
+    page = await world.http.get(f"/sign-in/{code}", follow_redirects=True)
+    assert page.status_code == 200, who
+    assert INGER.name in page.text
+    assert "SYNTETISKE DATA" in page.text
+    assert notice.endswith(".")
+
+
+def at_monday() -> date:
+    day: date = DAYS[0].values[0]  # type: ignore[assignment]
+    return day
+
+
+def acknowledgement(code: str, *texts: str) -> bytes:
+    header = {"resourceType": "MessageHeader", "response": {"code": code}}
+    issues = [{"details": {"text": text}} for text in texts]
+    outcome = {"resourceType": "OperationOutcome", "issue": issues}
+    return json.dumps({"entry": [{"resource": header}, *([{"resource": outcome}] if texts else [])]}).encode()
+
+
+ANSWERS = [
+    ("ok", acknowledgement("ok"), ""),
+    ("refused", acknowledgement("fatal-error", "No sender.", "No patient."), "No sender.; No patient."),
+    ("refused without words", acknowledgement("transient-error"), "transient-error"),
+    ("a transaction's answer", b'{"resourceType": "Bundle", "entry": [{}]}', ""),
+]
+
+
+@pytest.mark.parametrize(("what", "answer", "told"), ANSWERS, ids=[a[0] for a in ANSWERS])
+def test_a_source_is_told_why_its_delivery_was_not_taken(what: str, answer: bytes, told: str) -> None:
+    assert refusal(answer) == told, what
