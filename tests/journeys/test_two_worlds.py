@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Clones, FixedClock, World
 
-RNG = Random("two worlds")  # noqa: S311 - the same people every time
+RNG = Random("two worlds")
 TODAY = NOW.date()
 SEEN, UNSEEN = make_person(RNG, TODAY), make_person(RNG, TODAY)
 TYPES = (

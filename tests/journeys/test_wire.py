@@ -15,7 +15,7 @@ from tests.journeys.wire import Recorder
 if TYPE_CHECKING:
     from tests.conftest import World
 
-PERSON = make_person(Random("wire"), NOW.date())  # noqa: S311 - the same person every time
+PERSON = make_person(Random("wire"), NOW.date())
 TYPES = ("Patient", "Encounter", "CarePlan", "Observation", "MedicationRequest", "Communication", "Appointment")
 
 

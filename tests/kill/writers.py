@@ -44,7 +44,7 @@ class Writer:
         self._number = number
         self._header = header
         self._count = 0
-        self._rng = Random(number)  # noqa: S311 - the same people every time
+        self._rng = Random(number)
         self._person = make_person(self._rng, NOW.date())
         self._patient = ""
         self._last: tuple[str, int] | None = None

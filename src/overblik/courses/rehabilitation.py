@@ -70,7 +70,8 @@ class Holder:
 class Course:
     """One course of care. `state` is the last step done; `deadline` the next date to keep.
 
-    `ended` says that nothing more is expected of anybody: it is closed, or the patient has died.
+    `in_hospital` says that the patient is in a stay of it now, whatever step the plan has reached;
+    `ended` that nothing more is expected of anybody: it is closed, or the patient has died.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Course:
     episode: str
     references: tuple[str, ...]
     began: datetime | None
+    in_hospital: bool = False
     ended: bool = False
 
 
@@ -144,6 +146,7 @@ def _course(
         episode=episode,
         references=tuple(m.reference for m in members),
         began=min((t for t in map(clinical, members) if t), default=None),
+        in_hospital=p.admitted and not dead,
         ended=ended,
     )
 

@@ -125,7 +125,7 @@ def _groups(course: Course | None, mine: set[str], unanswered: int) -> tuple[str
             found.append("new-plan")
         if course.state in {"discharged", "sent"} and any(s.code == "discharged" for s in course.steps):
             found.append("discharged")
-        if course.state in {"admitted", "operated"}:
+        if course.in_hospital:
             found.append("admitted")
         if course.state in {"received", "offered", "underway", "reported"}:
             found.append("underway")
@@ -142,6 +142,7 @@ def compose(
     card = master_data.master_data(ctx)
     threads = messages.messages(ctx)
     all_plans = plans.plans(ctx)
+    found = courses(ctx.record.entries, ctx.now, ctx.find)
     return Overview(
         patient_id=ctx.record.patient_id,
         retrieved=ctx.now,
@@ -149,14 +150,14 @@ def compose(
         rule=ctx.record.rule,
         before=before,
         person=card.person,
-        courses=tuple(courses(ctx.record.entries, ctx.now, ctx.find)),
+        courses=tuple(found),
         new=tuple(news.news(ctx, baseline)) if as_of is None else (),
         appointments=tuple(appointment_section.appointments(ctx)),
         allergies=tuple(clinical.allergies(ctx)),
         medication=tuple(medication.medication(ctx)),
         problems=tuple(clinical.problems(ctx)),
         plans=tuple(all_plans),
-        asked=tuple(asked(ctx, all_plans, threads)) if ctx.caller.kind == "professional" else (),
+        asked=tuple(asked(ctx, all_plans, threads, found)) if ctx.caller.kind == "professional" else (),
         results=tuple(clinical.results(ctx)),
         contacts=tuple(clinical.contacts(ctx)),
         messages=tuple(threads),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from overblik.courses.rehabilitation import Course
     from overblik.overview.context import Context
     from overblik.overview.sections.messages import Thread
     from overblik.overview.sections.plans import Plan
@@ -30,11 +31,17 @@ class Asked:
     raw: str
 
 
-def asked(ctx: Context, plans: list[Plan], threads: list[Thread]) -> list[Asked]:
-    """Return what the caller's unit (or a unit above it) is asked to do, what is due first."""
+def asked(ctx: Context, plans: list[Plan], threads: list[Thread], courses: list[Course]) -> list[Asked]:
+    """Return what the caller's unit (or a unit above it) is asked to do, what is due first.
+
+    A course that has ended asks nothing more: nobody writes a hospital's plan off item by item.
+    """
     mine = set(ctx.caller.orgs)
+    ended = {reference for course in courses if course.ended for reference in course.references}
     items = []
     for plan in plans:
+        if plan.id in ended:
+            continue
         for activity in plan.activities:
             open_ = activity.status not in {"completed", "cancelled", "stopped"} and plan.status == "active"
             if activity.performer_token in mine and open_:

@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A conversation: its category, who takes part, its parts oldest first."""
+    """A conversation: its category, who takes part, its parts oldest first, and who is to answer ("" for nobody)."""
 
     id: str
     category: str
@@ -95,7 +95,7 @@ def _thread(ctx: Context, members: list[Entry]) -> Thread:
                 found[part.id] = part
     last = ordered[-1]
     parts = sorted(found.values(), key=lambda p: (p.at or _sent(last), p.id))
-    receiver: Json = (last.resource.get("recipient") or [{}])[0]
+    receiver = _awaited(ordered)
     names = [ctx.source(e.source).name for e in ordered]
     first = ordered[0].resource
     return Thread(
@@ -111,6 +111,21 @@ def _thread(ctx: Context, members: list[Entry]) -> Thread:
         origins=tuple(ctx.origin(e, _sent(e)) for e in ordered),
         note=next((str(n["text"]) for n in last.resource.get("note", ()) if n.get("text")), ""),
     )
+
+
+def _awaited(ordered: list[Entry]) -> Json:
+    """Return whom a conversation waits for: the receiver of what has not been answered; {} where all has.
+
+    An answer waits for nobody; what is said after it asks again.
+    """
+    asks = asked = ""
+    receiver: Json = {}
+    for entry in ordered:
+        to: Json = (entry.resource.get("recipient") or [{}])[0]
+        sender = token_of(entry.resource.get("sender")) or entry.source
+        answers = bool(receiver) and sender == asked and token_of(to) == asks
+        asks, asked, receiver = sender, token_of(to), {} if answers else to
+    return receiver
 
 
 def _part(ctx: Context, entry: Entry, payload: Json, number: int) -> Part:
