@@ -39,7 +39,7 @@ class Outcome:
 
 async def rounds(folder: Path, count: int, *, factory: str = FACTORY, seed: int = 1) -> Outcome:
     """Write and kill `count` times, and return what the ledger says of the end."""
-    rng = Random(seed)  # noqa: S311 - when to kill
+    rng = Random(seed)
     ledger = Ledger(folder / "ledger.jsonl")
     victim = Victim(folder, factory)
     await asyncio.to_thread(victim.start)
