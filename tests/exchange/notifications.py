@@ -84,7 +84,7 @@ class Writer:
 
 def seeded(seed: int | str) -> Random:
     """Return a source of chance that is the same every time."""
-    return Random(seed)  # noqa: S311 - a shuffle keeps no secret
+    return Random(seed)
 
 
 def new_cpr(rng: Random) -> str:

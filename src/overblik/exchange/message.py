@@ -142,7 +142,7 @@ def provenance_fact(message: Message, raw_key: str) -> Fact:
         "occurredDateTime": local_date_time(message.occurred),
         "recorded": local_date_time(message.recorded or message.occurred),
         "agent": [{"who": message.sender.reference()}],
-        "entity": [{"role": "source", "what": {"reference": f"fact:{raw_key}"}}],
+        "entity": [{"role": "source", "what": {"reference": f"fact:{raw_key}", "identifier": {"value": message.id}}}],
     }
     if code:
         resource["activity"] = {"coding": [{"system": system, "code": code}]}

@@ -65,16 +65,17 @@ class Context:
 
     def __post_init__(self) -> None:
         """Index the record: by type, by reference, which message carried what, what sources are called."""
-        for entry in self.record.entries:
+        entries = sorted(self.record.entries, key=said)
+        for entry in entries:
             if entry.deleted:
                 continue
             self.by_type.setdefault(entry.type, []).append(entry)
             self.by_reference[entry.reference] = entry
-        for provenance in sorted(self.of("Provenance"), key=lambda e: (e.received, e.reference)):
+        for provenance in sorted(self.of("Provenance"), key=_happened):
             message = next((w for w in _sources_of(provenance.resource) if w.startswith("Binary/")), "")
             for target in provenance.resource.get("target", ()):
                 self.raw[str(target.get("reference", ""))] = message
-        for entry in self.record.entries:
+        for entry in reversed(entries):
             for reference in _organisations(entry.resource):
                 if (token := token_of(reference)) and (name := display_of(reference)):
                     self.names.setdefault(token, name)
@@ -106,6 +107,18 @@ class Context:
     def is_professional(self) -> bool:
         """Say whether the viewer sees what is for professionals only."""
         return self.caller.kind in {"professional", "system"}
+
+
+def said(entry: Entry) -> tuple[datetime, str, str]:
+    """Order entries by when their sources said them, in whatever order they came."""
+    return entry.recorded or entry.received, entry.source, entry.reference
+
+
+def _happened(provenance: Entry) -> tuple[datetime, str, str]:
+    """Order messages as their facts are (trust/facts.py): the one that happened last gave what stands now."""
+    ids = (e.get("what", {}).get("identifier", {}).get("value", "") for e in provenance.resource.get("entity", ()))
+    at = moment(provenance.resource.get("occurredDateTime")) or provenance.received
+    return at, str(next(ids, "")), provenance.reference
 
 
 def _sources_of(provenance: Json) -> Iterator[str]:

@@ -29,8 +29,8 @@ class Merged:
 
     @property
     def newest(self) -> Entry:
-        """The member received last; where members disagree, all are shown beside each other."""
-        return max(self.members, key=lambda e: (e.received, e.reference))
+        """The member said last; where members disagree, all are shown beside each other."""
+        return max(self.members, key=lambda e: (e.recorded or e.received, e.source, e.reference))
 
 
 def merge(entries: Iterable[Entry], key: Callable[[Entry], Hashable | None], rule: str) -> list[Merged]:

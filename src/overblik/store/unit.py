@@ -85,7 +85,7 @@ class Unit:
         self._index_key = index_key
         self._staged: dict[tuple[int, int], Staged] = {}
         self._shared: dict[tuple[str, str], StagedShared] = {}
-        self._touched: list[dict[str, Any]] = []
+        self._touched: list[Staged] = []
         self._locked: set[int] = set()
 
     async def lock(self, *pids: int) -> None:
@@ -134,15 +134,17 @@ class Unit:
         """Add one version of a resource that belongs to no patient."""
         self._shared[staged.type, staged.id] = staged
 
-    def touch(self, pid: int, rid: int, facets: dict[str, Any]) -> None:
+    def touch(self, staged: Staged) -> None:
         """Remember that a resource was stated again, without a new version."""
-        self._touched.append({"pid": pid, "rid": rid, "facets": Jsonb(facets)})
+        self._touched.append(staged)
 
     async def flush(self, via: str, entry: Mapping[str, Any]) -> dict[int, int]:
         """Write everything staged; return {pid: change key}. `entry` is the log entry's common part."""
         staged = list(self._staged.values())
         await self._flush_shared()
-        await self.transaction.run_many(sql("touch_facets"), self._touched)
+        touched = [self._row(s, 0) for s in self._touched]
+        await self.transaction.run_many(sql("touch_resource"), touched)
+        await self.transaction.run_many(sql("touch_relations"), [{"pid": s.pid, "rid": s.rid} for s in self._touched])
         self._touched = []
         changes = {}
         for pid in dict.fromkeys(s.pid for s in staged):

@@ -11,13 +11,13 @@ A Patient is stated in parts (`facets`), because each kind of message says only 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.references import rewrite
 from overblik.store.body import unpack
 from overblik.store.unit import Staged
-from overblik.trust.work import Work, same_content
+from overblik.trust.work import REGISTERED, Work, same_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,38 +94,54 @@ async def _full_key(work: Work, pid: int, fact: Fact) -> str:
 
 
 def _apply_one(work: Work, pid: int, key: str, fact: Fact, stated: Json, row: Any) -> None:
+    """Stage a fact as a new version, or note it beside the version there is.
+
+    An older fact that comes late, and the same said again, give no version: but who stated it, when and
+    under which labels counts for blocks as if it had come in time.
+    """
     names = fact.facets or {"": ()}
     known: dict[str, list[str]] = dict(row.facets) if row and row.facets else {}
-    newer = [name for name in names if name not in known or tuple(known[name]) < fact.order]
-    if row is not None and not newer:
-        return
+    newer = [name for name in names if name not in known or tuple(known[name][:2]) < fact.order]
     current = unpack(row.type, row.id, row.version, row.received_at, row.body) if row and row.body else None
     merged = stated if fact.facets is None or current is None else _merge(current, stated, fact.facets, newer)
-    facets = known | {name: list(fact.order) for name in newer}
-    if current is not None and same_content(current, merged) and _same_source(row, fact):
-        # Said again, later: no new version, but an older fact must not undo it.
-        work.unit.touch(pid, row.rid, facets)
-        return
-    work.stage(
-        Staged(
-            pid=pid,
-            rid=row.rid if row else work.unit.keys.number(),
-            type=fact.resource["resourceType"],
-            id=stated["id"],
-            version=row.version + 1 if row else 1,
-            resource=merged,
-            source=fact.source,
-            via=work.caller.via,
-            origins=[fact.source, *fact.origins],
-            labels=fact.labels,
-            recorded_at=fact.recorded,
-            happened_at=None if fact.resource["resourceType"] == "Patient" else datetime.fromisoformat(fact.order[0]),
-            fact_key=key,
-            facets=facets,
-            raw=fact.raw if row is None else None,
-        ),
-        registered=fact.registered,
+    facets = known | dict.fromkeys(newer, _stamp(fact))
+    staged = _staged(work, pid, key, fact, merged, facets, row)
+    if row is not None and not newer:
+        staged.resource = stated
+        work.unit.touch(staged)
+    elif current is not None and same_content(current, merged) and _same_source(row, fact):
+        work.unit.touch(staged)
+    else:
+        work.stage(staged, registered=any(REGISTERED in entry[2:] for entry in facets.values()))
+
+
+def _staged(
+    work: Work, pid: int, key: str, fact: Fact, resource: Json, facets: dict[str, list[str]], row: Any
+) -> Staged:
+    recorded = max((entry[2] for entry in facets.values() if entry[2:]), default="")
+    return Staged(
+        pid=pid,
+        rid=row.rid if row else work.unit.keys.number(),
+        type=fact.resource["resourceType"],
+        id=resource["id"],
+        version=row.version + 1 if row else 1,
+        resource=resource,
+        source=fact.source,
+        via=work.caller.via,
+        origins=[fact.source, *fact.origins],
+        labels=fact.labels,
+        recorded_at=datetime.fromisoformat(recorded) if recorded else fact.recorded,
+        happened_at=None if fact.resource["resourceType"] == "Patient" else datetime.fromisoformat(fact.order[0]),
+        fact_key=key,
+        facets=facets,
+        raw=fact.raw if row is None else None,
     )
+
+
+def _stamp(fact: Fact) -> list[str]:
+    """Return what is kept of a facet: its order, when it was recorded, and whether by a register."""
+    recorded = fact.recorded.astimezone(UTC).isoformat(timespec="microseconds") if fact.recorded else ""
+    return [*fact.order, recorded, REGISTERED if fact.registered else ""]
 
 
 def _same_source(row: Any, fact: Fact) -> bool:

@@ -41,6 +41,10 @@ ERRORS = {
 }
 
 
+REGISTERED = "registered"
+"""Marks a part of a Patient that the authority for it stated; see trust/facts.py."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a write left behind."""
@@ -113,7 +117,7 @@ class Work:
         staged = Staged(
             pid=pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
             resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
-            fact_key=row.fact_key, facets=row.facets,
+            fact_key=row.fact_key, facets=_unregistered(row.facets),
         )  # fmt: skip
         return self._stage(staged, created=False)
 
@@ -317,6 +321,11 @@ def _as_row(staged: Staged, now: datetime) -> _Row:
         staged.pid, staged.rid, staged.version, staged.resource is None, staged.via, staged.source,
         staged.origins, staged.fact_key, staged.facets, now, pack(staged.resource) if staged.resource else None,
     )  # fmt: skip
+
+
+def _unregistered(facets: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return facets without the register's mark: what plain FHIR replaces is no longer the register's word."""
+    return {name: [mark for mark in entry if mark != REGISTERED] for name, entry in facets.items()} if facets else None
 
 
 def same_content(left: Json, right: Json) -> bool:

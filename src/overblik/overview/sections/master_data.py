@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.identifiers import CPR, PERSON_SYSTEMS, cpr_birth_date
 from overblik.fhir.reading import extension, extensions, moment, name_of, parts, phone_of, words_of
+from overblik.overview.context import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,8 @@ class MasterData:
 
 def master_data(ctx: Context) -> MasterData:
     """Return the master-data card of a record."""
-    patients = sorted(ctx.of("Patient"), key=lambda e: (not _is_register(e), -e.received.timestamp(), e.reference))
+    patients = sorted(ctx.of("Patient"), key=said, reverse=True)
+    patients.sort(key=lambda e: not _is_register(e))
     values: list[Value] = []
     for entry in patients:
         values += _values(ctx, entry)

@@ -84,10 +84,23 @@ on conflict (pid, rid) do update set
     tokens = excluded.tokens, index_version = excluded.index_version
 where r.version = excluded.version - 1;
 
--- name: touch_facets
+-- name: touch_resource
 -- scope: patient
--- A fact was stated again later: the content is the same, only its order moves.
-update resource set facets = %(facets)s where pid = %(pid)s and rid = %(rid)s;
+-- A fact was stated again, or an older one came late: no new version, but what a block sees is the
+-- widest of all that was stated, in whatever order it came.
+update resource r set facets = %(facets)s, recorded_at = %(recorded_at)s,
+    origins = array(select distinct unnest(r.origins || %(origins)s::text[]) order by 1),
+    labels = array(select distinct unnest(r.labels || %(labels)s::text[]) order by 1),
+    clinical_from = least(r.clinical_from, %(clinical_from)s),
+    clinical_to = greatest(r.clinical_to, %(clinical_to)s)
+where pid = %(pid)s and rid = %(rid)s;
+
+-- name: touch_relations
+-- scope: patient
+-- Evidence is judged as its resource is.
+update relation e set origins = r.origins, clinical_from = r.clinical_from, clinical_to = r.clinical_to
+from resource r
+where e.pid = %(pid)s and e.rid = %(rid)s and r.pid = e.pid and r.rid = e.rid and e.kind <> 'break-glass';
 
 -- name: put_locator
 -- scope: cross
