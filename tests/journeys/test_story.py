@@ -136,6 +136,18 @@ async def look_back(viewer: Viewer, steps: Sequence[Step]) -> None:
                 assert known.get(name, "") == then.get(name, ""), (step.code, viewer.name, name)
 
 
+async def check_days(viewer: Viewer, story: Story) -> None:
+    """Hold the strip of the closed course to the day each step was taken, whatever was said of it later."""
+    await viewer.page.goto(viewer.home)
+    at = await viewer.page.locator("#course ol.strip li .at").all_text_contents()
+    days = story.days
+    expected = [
+        *(days.admitted, days.operated, days.discharged, days.discharged, days.accepted, days.accepted),
+        *(days.first_session, days.report, days.closed),
+    ]
+    assert [t.strip() for t in at] == [DANISH.day(day, story.steps()[-1].until) for day in expected]
+
+
 async def check_log(viewer: Viewer, told: list[Told]) -> None:
     """Hold the citizen's log to the looks that were taken: who, where, when, what and why."""
     await viewer.page.goto(f"{viewer.home}log")
@@ -203,6 +215,7 @@ async def play(server: Live, story: Story, hand_over: Any) -> None:
                 await look(viewer, story.person, told[number])
         for viewer in viewers:
             await look_back(viewer, steps)
+        await check_days(viewers[0], story)
         surgeon = viewers[-1]
         await surgeon.page.goto(surgeon.record)
         before = await surgeon.text("#before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ class Step:
     title: str
     deliveries: tuple[Delivery, ...]
     until: datetime
+
+
+def document(unit: Unit, body: bytes, moment: datetime, about: str) -> Delivery:
+    """Return a document as its source delivers it."""
+    return Delivery(moment, unit, "document", body, about)
+
+
+def step(code: str, title: str, *deliveries: Delivery) -> Step:
+    """Return a step that is told five minutes after its last delivery."""
+    return Step(code, title, deliveries, max(d.at for d in deliveries) + timedelta(minutes=5))
 
 
 Post = "Callable[[Delivery], Awaitable[None]]"

@@ -16,7 +16,7 @@ from overblik.demo import medicines
 from overblik.demo import words as w
 from overblik.demo.calendar import after, at, working_day
 from overblik.demo.cast import ODENSE, Places
-from overblik.demo.delivery import Delivery, Kind, Step
+from overblik.demo.delivery import Delivery, Step, document, step
 from overblik.demo.formats import apd, cpd, fhir, pdc
 from overblik.demo.formats.medcom import Stay, Words, care_communication, hospital_notification, name_id
 from overblik.fhir.identifiers import SKS
@@ -132,13 +132,13 @@ class Story:
         ]
         tested = at(after(visit.date(), 1), "13:30")
         habitual = fhir.measurement(RISING, 9, "gange", tested)
-        return _step(
+        return step(
             "background",
             "Før indlæggelsen",
             Delivery(long_ago, self.places.register, "document", card, "stamkort"),
             self._resources(clinic, self._clinic_list(long_ago), long_ago + timedelta(hours=1), "lægens liste"),
             self._resources(clinic, seen, visit + timedelta(minutes=25), "årskontrol"),
-            _document(clinic, apd.appointment(control, visit), visit + timedelta(minutes=26), "aftale"),
+            document(clinic, apd.appointment(control, visit), visit + timedelta(minutes=26), "aftale"),
             self._resources(self.places.training, [habitual], tested + timedelta(hours=1), "test"),
         )
 
@@ -169,7 +169,7 @@ class Story:
         moment = at(self.days.admitted, "19:52")
         body, _ = hospital_notification(self._stay(), "admit-inpatient", moment)
         told = Delivery(moment + timedelta(minutes=1), self.places.hospital, "message", body, "indlagt")
-        return _step("admission", "Indlæggelse", told)
+        return step("admission", "Indlæggelse", told)
 
     def operation(self) -> Step:
         """The operation, the diagnosis and the changes of medication."""
@@ -184,14 +184,14 @@ class Story:
             fhir.result(*HAEMOGLOBIN, 5.9, "mmol/L", day_after, f"S3-{cpr}", reference="7,3–9,5", flag="L"),
         ]
         written = self._resources(hospital, resources, day_after + timedelta(hours=2), "operation")
-        return _step("operation", "Operation", written)
+        return step("operation", "Operation", written)
 
     def plan(self) -> Step:
         """The rehabilitation plan, to the municipality with a copy to the GP."""
         moment = at(self.days.discharged, "09:15")
         plan = cpd.care_plan(self._plan(), moment)
-        sent = _document(self.places.hospital, plan, moment + timedelta(minutes=3), "plan")
-        return _step("plan", "Genoptræningsplan", sent)
+        sent = document(self.places.hospital, plan, moment + timedelta(minutes=3), "plan")
+        return step("plan", "Genoptræningsplan", sent)
 
     def _plan(self) -> cpd.PlanWords:
         places, days = self.places, self.days
@@ -237,7 +237,7 @@ class Story:
         said = Words(self.places.surgeon, at(self.days.discharged, "12:05"), w.DISCHARGE)
         letter = care_communication(self.person, "discharge", [said], self.places.clinic, episode=self.episode)
         changed = [fhir.medication(medicines.amlodipine_doubled(cpr), moment, hospital)]
-        return _step(
+        return step(
             "discharge",
             "Udskrivelse",
             Delivery(moment + timedelta(minutes=1), hospital, "message", body, "udskrevet"),
@@ -252,7 +252,7 @@ class Story:
         training, clinic = self.places.training, self.places.clinic
         moment, later = at(self.days.accepted, "08:50"), at(self.days.accepted, "09:20")
         task = fhir.task(
-            self._id(training, "task"), training, self.episode, "accepted", moment, "Genoptræningsplan modtaget"
+            self._id(training, "task"), training, self.episode, "accepted", moment, moment, "Genoptræningsplan modtaget"
         )
         plan = fhir.municipal_plan(self._id(training, "plan"), training, self.episode, "Genoptræningsforløb", moment)
         stopped = fhir.medication(
@@ -263,14 +263,14 @@ class Story:
             reason="Seponeret efter sygehusets anbefaling",
             resource_id=self._id(clinic, "ibuprofen"),
         )
-        return _step(
+        return step(
             "acceptance",
             "Kommunen har modtaget planen",
             self._resources(training, [task, plan], moment, "modtaget"),
             self._resources(clinic, [stopped], later, "medicin stoppet"),
         )
 
-    def _session(self, day: date, clock: str, note: str) -> apd.Booking:
+    def _session(self, day: date, clock: str, note: str, booked: datetime | None = None) -> apd.Booking:
         start = at(day, clock)
         return apd.Booking(
             person=self.person,
@@ -282,13 +282,14 @@ class Story:
             category="MunicipalityAppointment",
             episode=self.episode,
             note=note,
+            booked=booked,
         )
 
     def _sessions(self) -> tuple[apd.Booking, apd.Booking, apd.Booking]:
-        days = self.days
+        days, booked = self.days, at(self.days.accepted, "13:10")
         return (
-            self._session(days.first_session, "10:00", w.SESSION_HOME),
-            self._session(days.second_session, "10:00", w.SESSION_CENTRE),
+            self._session(days.first_session, "10:00", w.SESSION_HOME, booked),
+            self._session(days.second_session, "10:00", w.SESSION_CENTRE, booked),
             self._session(after(days.second_session, 2), "13:00", w.SESSION_CENTRE),
         )
 
@@ -309,12 +310,12 @@ class Story:
             note=w.CONTROL,
         )
         first, second, _ = self._sessions()
-        return _step(
+        return step(
             "offer",
             "Første træning er aftalt",
-            _document(training, apd.appointment(first, moment), moment, "træning"),
-            _document(training, apd.appointment(second, moment), moment + timedelta(minutes=1), "træning"),
-            _document(hospital, apd.appointment(control, moment), moment + timedelta(hours=1), "kontrol"),
+            document(training, apd.appointment(first, moment), moment, "træning"),
+            document(training, apd.appointment(second, moment), moment + timedelta(minutes=1), "træning"),
+            document(hospital, apd.appointment(control, moment), moment + timedelta(hours=1), "kontrol"),
         )
 
     def training(self) -> Step:
@@ -324,13 +325,13 @@ class Story:
         later = held + timedelta(hours=3)
         first, second, third = self._sessions()
         tested = fhir.measurement(RISING, 4, "gange", held)
-        return _step(
+        return step(
             "training",
             "Træning i gang",
-            _document(unit, apd.appointment(first, held, status="completed"), held, "træning afholdt"),
+            document(unit, apd.appointment(first, held, status="completed"), held, "træning afholdt"),
             self._resources(unit, [tested], held + timedelta(minutes=2), "test"),
-            _document(unit, apd.appointment(second, later, status="cancelled"), later, "aflyst"),
-            _document(unit, apd.appointment(third, later), later + timedelta(minutes=1), "ny tid"),
+            document(unit, apd.appointment(second, later, status="cancelled"), later, "aflyst"),
+            document(unit, apd.appointment(third, later), later + timedelta(minutes=1), "ny tid"),
         )
 
     def clips(self) -> Step:
@@ -347,7 +348,7 @@ class Story:
         answer = care_communication(
             p, "nursing", [asked, answered], nurse.unit, episode=self.episode, activity="reply-message"
         )
-        return _step(
+        return step(
             "clips",
             "Hos egen læge",
             self._resources(clinic, [visit, wrong], start + timedelta(minutes=20), "besøg"),
@@ -363,7 +364,7 @@ class Story:
         said = Words(self.places.therapist, moment, w.REPORT)
         body = care_communication(self.person, "training", [said], self.places.clinic, episode=self.episode)
         tested = fhir.measurement(RISING, 8, "gange", moment - timedelta(hours=1))
-        return _step(
+        return step(
             "report",
             "Rapport til egen læge",
             self._resources(unit, [tested], moment, "test"),
@@ -375,8 +376,10 @@ class Story:
         unit = self.places.training
         begun, moment = at(self.days.accepted, "08:50"), at(self.days.closed, "11:00")
         plan = fhir.municipal_plan(self._id(unit, "plan"), unit, self.episode, "Genoptræningsforløb", begun, moment)
-        task = fhir.task(self._id(unit, "task"), unit, self.episode, "completed", moment, "Genoptræning afsluttet")
-        return _step("closure", "Forløbet er afsluttet", self._resources(unit, [plan, task], moment, "afsluttet"))
+        task = fhir.task(
+            self._id(unit, "task"), unit, self.episode, "completed", begun, moment, "Genoptræning afsluttet"
+        )
+        return step("closure", "Forløbet er afsluttet", self._resources(unit, [plan, task], moment, "afsluttet"))
 
     def readmission(self) -> Step:
         """A new fall: what the hospital doctor finds this time."""
@@ -384,15 +387,4 @@ class Story:
         start, moment = at(self.days.readmitted, "20:10"), at(self.days.readmitted, "20:25")
         stay = Stay(self.person, places.hospital, places.municipality, self.second, "IMP", start)
         body, _ = hospital_notification(stay, "admit-inpatient", moment)
-        return _step(
-            "readmission", "Genindlæggelse", Delivery(moment, places.hospital, "message", body, "indlagt igen")
-        )
-
-
-def _document(unit: Unit, body: bytes, moment: datetime, about: str) -> Delivery:
-    kind: Kind = "document"
-    return Delivery(moment, unit, kind, body, about)
-
-
-def _step(code: str, title: str, *deliveries: Delivery) -> Step:
-    return Step(code, title, deliveries, max(d.at for d in deliveries) + timedelta(minutes=5))
+        return step("readmission", "Genindlæggelse", Delivery(moment, places.hospital, "message", body, "indlagt igen"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """An appointment as its owner books it."""
+    """An appointment as its owner books it; `booked` when it was, where later documents tell of it."""
 
     person: Person
     unit: Unit
@@ -29,6 +29,7 @@ class Booking:
     category: str
     episode: str = ""
     note: str = ""
+    booked: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -57,7 +58,7 @@ def appointment(booking: Booking, at: datetime, *, status: str = "active") -> by
             typeCode="PRF",
         ),
         E.author(
-            E.time(value=cda.hl7(at)),
+            E.time(value=cda.hl7(booking.booked or at)),
             E.assignedAuthor(cda.sor(unit), E.representedOrganization(cda.sor(unit), E.name(unit.name))),
         ),
         E.participant(

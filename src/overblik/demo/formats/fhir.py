@@ -209,8 +209,10 @@ def measurement(words: str, value: object, unit_text: str, at: datetime) -> Json
     }
 
 
-def task(resource_id: str, owner: Unit, episode_id: str, status: str, at: datetime, words: str) -> Json:
-    """Return the municipality's own acceptance of a plan."""
+def task(
+    resource_id: str, owner: Unit, episode_id: str, status: str, authored: datetime, at: datetime, words: str
+) -> Json:
+    """Return the municipality's own Task about a plan: made at `authored`, as it stands since `at`."""
     return {
         "resourceType": "Task",
         "id": resource_id,
@@ -219,7 +221,7 @@ def task(resource_id: str, owner: Unit, episode_id: str, status: str, at: dateti
         "intent": "order",
         "description": words,
         "for": _subject(),
-        "authoredOn": local_date_time(at),
+        "authoredOn": local_date_time(authored),
         "lastModified": local_date_time(at),
         "owner": owner.reference(),
     }
