@@ -12,9 +12,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from overblik.store.body import unpack
+from tests.conftest import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from tests.conftest import World
 
@@ -41,6 +43,12 @@ class State:
     def states_of(self, digest: str) -> frozenset[tuple[str, str]]:
         """Return the (state, code) that a content and its copies ended in."""
         return next(m.states for m in self.messages if m.digest == digest)
+
+
+def files() -> list[Path]:
+    """Return the 45 MedCom bundles and the APD, PDC and CPD documents."""
+    found = sorted(DATA.glob("medcom-fhir/*/Bundle-*.json"))
+    return found + [p for kind in ("APD", "PDC", "CPD") for p in sorted(DATA.glob(f"cda/*{kind}*.xml"))]
 
 
 async def state_of(world: World) -> State:

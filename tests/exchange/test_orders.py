@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import DATA, needs_shared, open_world
+from tests.conftest import needs_shared, open_world
 from tests.exchange.real import NANCY, content, one
-from tests.exchange.state import State, state_of
+from tests.exchange.state import State, files, state_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +31,6 @@ RIVALS = (
     ("cda/PDC20_Example-1_2019-08-17_text.xml", "cda/PDC20_Example-2_2019-08-20.xml"),
 )
 """Files with one document id and other content: whichever comes first is taken, the other held."""
-
-
-def files() -> list[Path]:
-    """Return the 45 MedCom bundles and the APD, PDC and CPD documents."""
-    found = sorted(DATA.glob("medcom-fhir/*/Bundle-*.json"))
-    return found + [p for kind in ("APD", "PDC", "CPD") for p in sorted(DATA.glob(f"cda/*{kind}*.xml"))]
 
 
 def shuffled(seed: int) -> list[Path]:
