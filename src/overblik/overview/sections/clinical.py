@@ -56,7 +56,7 @@ def allergies(ctx: Context) -> list[Allergy]:
                 origin=ctx.origin(entry),
             )
         )
-    return sorted(items, key=lambda a: (a.none_known, a.status == "refuted", a.substance.casefold(), a.id))
+    return sorted(items, key=lambda a: (a.none_known, a.substance.casefold(), a.status == "refuted", a.id))
 
 
 @dataclass(frozen=True, slots=True)

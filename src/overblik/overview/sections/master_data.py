@@ -149,8 +149,10 @@ def _values(ctx: Context, entry: Entry) -> list[Value]:
     """Return the values one source states."""
     resource = entry.resource
     found = []
+    # Protection is the person's, whichever source says it: no other source's message gives the address away.
+    protected = any(map(_is_protected, ctx.of("Patient"))) and ctx.caller.kind != "citizen"
     for address in resource.get("address", ()):
-        if _is_protected(entry) and ctx.caller.kind != "citizen":
+        if protected:
             found.append(_value(ctx, entry, "address", "", address, detail="protected"))
             continue
         period = address.get("period", {})

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from overblik.fhir.identifiers import ATC
 from overblik.fhir.reading import code_of, display_of, moment, words_of
 from overblik.overview.context import end_of
-from overblik.overview.merge import alike, merge
+from overblik.overview.merge import alike, disagreements, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
@@ -92,7 +93,8 @@ def _is_active(ctx: Context, entry: Entry) -> bool:
 def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
     entry = merged.newest
     resource = entry.resource
-    doses = {dose_of(e.resource): e for e in merged.members if dose_of(e.resource)}
+    doses = dict.fromkeys(dose for e in merged.members if (dose := dose_of(e.resource)))
+    said = disagreements(merged.members, _stated(merged))
     change, reason = _change(ctx, resource)
     reasons = [words_of(c) for c in resource.get("reasonCode", ())]
     atc = _atc(resource)
@@ -101,7 +103,7 @@ def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
         id=merged.first.reference,
         name=" / ".join(names),
         atc=atc,
-        dose=dose_of(resource) if len(doses) <= 1 else "",
+        dose=next(iter(doses), "") if not said else "",
         indication=next((r for r in reasons if r), ""),
         status=str(resource.get("status", "")),
         active=_is_active(ctx, entry),
@@ -114,8 +116,19 @@ def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
         origins=tuple(ctx.origin(e) for e in merged.members),
         rule=merged.rule,
         alike=others,
-        disagreement=tuple((d, ctx.source(e.source).name) for d, e in doses.items()) if len(doses) > 1 else (),
+        disagreement=tuple((value, ctx.source(e.source).name) for value, e in said),
     )
+
+
+def _stated(merged: Merged) -> Callable[[Entry], str]:
+    """Return how to read what a member states: its dose, and its name where names differ, as strengths do."""
+
+    def name(entry: Entry) -> str:
+        return words_of(entry.resource.get("medicationCodeableConcept", {}))
+
+    if len({name(e) for e in merged.members} - {""}) <= 1:
+        return lambda e: dose_of(e.resource)
+    return lambda e: ": ".join(part for part in (name(e), dose_of(e.resource)) if part)
 
 
 def _change(ctx: Context, resource: Json) -> tuple[str, str]:
