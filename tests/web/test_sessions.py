@@ -1,0 +1,190 @@
+"""Signing in and out: a slot for each link, all in one browser, and nothing open without one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from overblik.demo.cast import INGER
+from overblik.trust.sessions import ABSOLUTE, IDLE
+from overblik.trust.tokens import LIFETIME
+from tests.web.browse import CITIZEN, FOUR, document, known, sign_in, told, words
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.conftest import World
+
+
+async def link(world: World, claims: dict[str, Any]) -> str:
+    assert world.run.issuer is not None
+    return await world.run.issuer.link(claims)
+
+
+async def test_a_link_opens_a_slot_of_its_own_with_a_cookie_of_its_own(world: World) -> None:
+    answer = await world.http.get(f"/sign-in/{await link(world, CITIZEN)}")
+    where, cookie = answer.headers["location"], answer.headers["set-cookie"]
+    assert answer.status_code == 303
+    assert where.startswith("/s/")
+    assert f"Path={where}" in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert INGER.cpr not in where + cookie
+
+
+async def test_a_session_is_new_at_every_sign_in(world: World) -> None:
+    """No cookie that a browser held before signing in is worth anything after it."""
+    code = await link(world, CITIZEN)
+    first = await world.http.get(f"/sign-in/{code}")
+    second = await world.http.get(f"/sign-in/{code}")
+    assert first.headers["location"] != second.headers["location"]
+    assert first.headers["set-cookie"] != second.headers["set-cookie"]
+
+
+async def test_unknown_expired_and_wrong_links_are_one_answer(world: World) -> None:
+    expired = await link(world, CITIZEN)
+    long_ago = datetime.now(UTC) - timedelta(seconds=1)
+    await world.run.database.run("update sign_in_link set expires_at = %(at)s", {"at": long_ago})
+    good = await link(world, CITIZEN)
+    answers = [await world.http.get(f"/sign-in/{code}") for code in (expired, "x", "A" * 16, good[:-1], good + "x")]
+    assert {a.status_code for a in answers} == {401}
+    assert {a.text for a in answers} == {answers[0].text}
+    assert all("set-cookie" not in a.headers for a in answers)
+    assert "Du er ikke logget ind" in answers[0].text
+
+
+async def test_a_link_lasts_twelve_hours(world: World) -> None:
+    await link(world, CITIZEN)
+    rows = await world.run.database.fetch("select expires_at from sign_in_link")
+    left = rows[0].expires_at - datetime.now(UTC)
+    assert timedelta(seconds=LIFETIME - 60) < left <= timedelta(seconds=LIFETIME)
+
+
+async def test_four_people_are_signed_in_at_once_in_one_browser(world: World) -> None:
+    await known(world)
+    tabs = {name: await sign_in(world, claims) for name, claims in FOUR.items()}
+    assert len({tab.base for tab in tabs.values()}) == 4
+    for _ in range(2):
+        for name, tab in tabs.items():
+            page = await tab.get()
+            assert page.status_code == 200
+            who = words(document(page).xpath("//p[@class='who']")[0])
+            assert FOUR[name]["name"] in who
+
+
+async def test_signing_out_of_one_leaves_the_others(world: World) -> None:
+    await known(world)
+    tabs = {name: await sign_in(world, claims) for name, claims in FOUR.items()}
+    kept = {c.path: c.value for c in world.http.cookies.jar}
+    out = await tabs["gp"].post("/sign-out", {})
+    assert out.status_code == 200
+    assert "Du er logget ud" in out.text
+    assert out.headers["clear-site-data"] == '"cache"'
+    for name, tab in tabs.items():
+        assert (await tab.get()).status_code == (401 if name == "gp" else 200)
+    # the old cookie, kept by somebody, opens nothing either
+    stolen = {"Cookie": f"overblik_session={kept[tabs['gp'].base + '/']}"}
+    assert (await tabs["gp"].get(headers=stolen)).status_code == 401
+
+
+async def test_the_cookie_of_one_slot_opens_no_other(world: World) -> None:
+    await known(world)
+    nurse, citizen = await sign_in(world, FOUR["nurse"]), await sign_in(world, CITIZEN)
+    values = {c.path: c.value for c in world.http.cookies.jar}
+    crossed = {"Cookie": f"overblik_session={values[nurse.base + '/']}"}
+    assert (await citizen.get(headers=crossed)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("column", "age", "status"),
+    [
+        ("seen_at", IDLE - timedelta(minutes=1), 200),
+        ("seen_at", IDLE + timedelta(seconds=1), 401),
+        ("expires_at", ABSOLUTE + timedelta(seconds=1), 401),
+    ],
+)
+async def test_a_session_ends_when_left_idle_and_after_a_day_at_most(
+    world: World, column: str, age: timedelta, status: int
+) -> None:
+    await known(world)
+    tab = await sign_in(world, CITIZEN)
+    texts = {"seen_at": "update session set seen_at = seen_at - %(age)s"}
+    texts["expires_at"] = "update session set expires_at = expires_at - %(age)s"
+    await world.run.database.run(texts[column], {"age": age})
+    assert (await tab.get()).status_code == status
+
+
+async def test_the_storys_clock_signs_nobody_out(world: World) -> None:
+    await known(world)
+    tab = await sign_in(world, CITIZEN)
+    world.clock.forward(days=40)
+    assert (await tab.get()).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["source", "system"])
+async def test_systems_have_no_pages(world: World, kind: str) -> None:
+    tab = await sign_in(world, {"kind": kind, "sub": "x", "name": "X"})
+    answer = await tab.get()
+    assert answer.status_code == 403
+    assert "Siderne er for borgere og fagfolk" in answer.text
+
+
+CLOSED = ["/s/abc/", "/s/abc/log", "/s/abc/patient/" + "0" * 32, "/s/abc/raw/" + "0" * 32]
+
+
+@pytest.mark.parametrize("path", CLOSED)
+async def test_without_a_session_every_page_is_the_same_refusal(world: World, path: str) -> None:
+    answer = await world.http.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.text == (await world.http.get(CLOSED[0])).text
+
+
+FOREIGN: list[tuple[str, dict[str, str], str | None]] = [
+    ("no token", {}, ""),
+    ("a wrong token", {}, "x" * 32),
+    ("another session's token", {}, "other"),
+    ("a token that is no ASCII", {}, "æøå"),
+    ("another site's origin", {"Origin": "https://evil.example"}, None),
+    ("a browser that says so", {"Sec-Fetch-Site": "cross-site"}, None),
+    ("another site of the same domain", {"Sec-Fetch-Site": "same-site"}, None),
+]
+
+
+@pytest.mark.parametrize(("what", "headers", "token"), FOREIGN, ids=[f[0] for f in FOREIGN])
+@pytest.mark.parametrize("path", ["/look-up", "/break-glass", "/sign-out"])
+async def test_a_form_that_is_not_ours_does_nothing(
+    world: World, path: str, what: str, headers: dict[str, str], token: str | None
+) -> None:
+    await known(world)
+    nurse, other = await sign_in(world, FOUR["nurse"]), await sign_in(world, FOUR["gp"])
+    sent = await other.token() if token == "other" else token if token is not None else await nurse.token()
+    fields = {"form_token": sent, "cpr": INGER.cpr, "reason": "Bevidstløs i modtagelsen"}
+    answer = await world.http.post(nurse.base + path, data=fields, headers=headers)
+    assert answer.status_code == 403, what
+    assert "Formularen kom ikke fra denne side" in answer.text
+    assert (await nurse.get()).status_code == 200
+    assert not await relations(world, "break-glass")
+
+
+async def relations(world: World, kind: str) -> list[Any]:
+    return list(await world.run.database.fetch("select * from relation where kind = %(kind)s", {"kind": kind}))
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://test"}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "null"}])
+async def test_our_own_form_is_taken(world: World, headers: dict[str, str]) -> None:
+    await told(world)
+    nurse = await sign_in(world, FOUR["nurse"])
+    answer: httpx.Response = await nurse.post("/look-up", {"cpr": INGER.cpr}, headers=headers)
+    assert answer.status_code == 200
+    assert INGER.name in answer.text
+
+
+async def test_a_form_too_large_is_refused(world: World) -> None:
+    await known(world)
+    nurse = await sign_in(world, FOUR["nurse"])
+    answer = await nurse.post("/break-glass", {"cpr": INGER.cpr, "reason": "x" * 20_000})
+    assert answer.status_code == 413
+    assert "Der er skrevet for meget" in answer.text
