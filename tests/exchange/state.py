@@ -34,9 +34,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The current resources, what became of each content, and each person's overview."""
+    """The current resources by name, what became of each content, and each person's overview."""
 
-    resources: tuple[str, ...]
+    resources: dict[str, str]
     messages: frozenset[Message]
     overviews: dict[str, Json]
 
@@ -57,13 +57,13 @@ async def state_of(world: World) -> State:
     rows = await world.run.database.fetch("select * from resource order by pid, rid")
     records = await _records(world)
     names = _names(rows, records)
-    resources = sorted(_told(row, names, records) for row in rows)
+    resources = {names[row.id]: _told(row, names) for row in rows}
     found = await world.run.database.fetch("select digest, state, code from inbox")
     digests = {bytes(row.digest).hex() for row in found}
     messages = {
         Message(d, frozenset((row.state, row.code) for row in found if bytes(row.digest).hex() == d)) for d in digests
     }
-    return State(tuple(resources), frozenset(messages), await _overviews(world, rows, records, names))
+    return State(resources, frozenset(messages), await _overviews(world, rows, records, names))
 
 
 async def versions(world: World) -> list[tuple[Any, ...]]:
@@ -95,11 +95,11 @@ def _rename(text: str, names: dict[str, str]) -> str:
     return _DRAWN.sub(lambda match: names.get(match[0], match[0]), text)
 
 
-def _told(row: Any, names: dict[str, str], records: dict[int, str]) -> str:
-    body = _rename(bytes(row.body).decode(), names)
-    facts = (records.get(row.pid, ""), names[row.id], row.source, sorted(row.origins), row.labels,
-             row.deleted, str(row.clinical_from), str(row.clinical_to), str(row.recorded_at))  # fmt: skip
-    return f"{facts} {body}"
+def _told(row: Any, names: dict[str, str]) -> str:
+    """Return a resource with what blocks and readers are told of it."""
+    facts = (row.source, row.origins, row.labels, row.deleted, str(row.clinical_from), str(row.clinical_to),
+             str(row.recorded_at))  # fmt: skip
+    return f"{facts} {_rename(bytes(row.body).decode(), names)}"
 
 
 async def _overviews(

@@ -171,7 +171,7 @@ class Inbox:
             answer = self._answer(message, "ok", ())
         settled = Settled("applied", message.format, sender, code, "A copy of a message received before.")
         await self.intake.settle(iid, settled, b"", transaction)
-        return Receipt("applied", code, answer, iid, message.format)
+        return Receipt("applied", code, answer, iid, message.format, settled.reason)
 
     async def _acknowledgement(self, message: Message, iid: UUID) -> Receipt:
         """Take an acknowledgement: of our own message, or dropped. None is ever acknowledged."""
