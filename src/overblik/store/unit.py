@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from overblik.store.keys import Keys
 
 
+NOBODY = 0
+"""The pid of changes to what belongs to no patient."""
+
+
 @dataclass(frozen=True, slots=True)
 class RelationRow:
     """Evidence of a treatment relation that a resource gives to an organisation."""
@@ -141,7 +145,7 @@ class Unit:
     async def flush(self, via: str, entry: Mapping[str, Any]) -> dict[int, int]:
         """Write everything staged; return {pid: change key}. `entry` is the log entry's common part."""
         staged = list(self._staged.values())
-        await self._flush_shared()
+        await self._flush_shared(via)
         touched = [self._row(s, 0) for s in self._touched]
         await self.transaction.run_many(sql("touch_resource"), touched)
         await self.transaction.run_many(sql("touch_relations"), [{"pid": s.pid, "rid": s.rid} for s in self._touched])
@@ -229,16 +233,20 @@ class Unit:
             )
         return entries
 
-    async def _flush_shared(self) -> None:
+    async def _flush_shared(self, via: str) -> None:
         staged = list(self._shared.values())
+        if not staged:
+            return
+        change = {"pid": NOBODY, "now": self.now, "via": via}
+        cid = (await self.transaction.fetch(sql("insert_change"), change))[0].cid
         many = self.transaction.run_many
         await many(sql("supersede_shared"), [{"type": s.type, "id": s.id} for s in staged if s.version > 1])
-        rows = [self._shared_row(s) for s in staged]
+        rows = [self._shared_row(s, cid) for s in staged]
         if await many(sql("put_shared"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
         self._shared = {}
 
-    def _shared_row(self, staged: StagedShared) -> dict[str, Any]:
+    def _shared_row(self, staged: StagedShared, cid: int) -> dict[str, Any]:
         return {
             "type": staged.type,
             "id": staged.id,
@@ -248,6 +256,7 @@ class Unit:
             "source": staged.source,
             "via": staged.via,
             "received_at": self.now,
+            "cid": cid,
             "tokens": sorted(set(index_row(staged.resource, self._index_key).tokens)) if staged.resource else [],
             "index_version": INDEX_VERSION,
         }

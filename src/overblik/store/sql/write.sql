@@ -152,19 +152,20 @@ values (%(pid)s, 'permit', %(rule)s, null, %(rids)s, %(versions)s, %(query)s, :l
 
 -- name: put_shared
 -- scope: shared
-insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, tokens, index_version)
-values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s,
+insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, cid, tokens,
+    index_version)
+values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s, %(cid)s,
     %(tokens)s, %(index_version)s)
 on conflict (id, type) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via, received_at = excluded.received_at,
-    tokens = excluded.tokens, index_version = excluded.index_version
+    cid = excluded.cid, tokens = excluded.tokens, index_version = excluded.index_version
 where r.version = excluded.version - 1;
 
 -- name: supersede_shared
 -- scope: shared
-insert into shared_history (type, id, version, body, deleted, source, via, received_at)
-select type, id, version, body, deleted, source, via, received_at
+insert into shared_history (type, id, version, body, deleted, source, via, received_at, cid)
+select type, id, version, body, deleted, source, via, received_at, cid
 from shared_resource where type = %(type)s and id = %(id)s;
 
 -- name: load_shared
