@@ -40,3 +40,8 @@ def test_every_kind_of_access_has_a_rule(kind: str) -> None:
 
     assert permit(kind).strip()  # type: ignore[arg-type]
     assert visible(kind).strip()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(n for n, q in named_queries().items() if "insert into access_log" in q.text))
+def test_a_log_entry_queues_for_its_number(name: str) -> None:
+    assert "insert into log_queue" in named_queries()[name].text

@@ -1,7 +1,7 @@
-"""The connection to PostgreSQL, in its plain form: a pool, one transaction a request.
+"""The connections to PostgreSQL: lanes that requests share, and a pool for those that need one alone.
 
-Every commit is synchronous, so that what is acknowledged is on disk. The statements of a request
-are counted (`counting`), because a number of statements does not depend on the machine.
+Every answer waits for a synchronous commit, so that what is acknowledged is on disk. The statements
+of a request are counted (`counting`), because a number of statements does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from overblik.fhir.errors import TooMany, Unavailable
+from overblik.store.lanes import Lane
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -80,9 +81,11 @@ class Transaction:
 
 
 class Database:
-    """A pool of connections to one PostgreSQL server."""
+    """Everything that one process has open to one PostgreSQL server."""
 
     def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik") -> None:
+        self._reads = Lane(conninfo, f"{name}-reads")
+        self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
         self._pool = AsyncConnectionPool(
             conninfo,
             min_size=min(2, size),
@@ -114,7 +117,19 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._reads.close()
+        await self._lookups.close()
         await self._pool.close()
+
+    async def share(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
+        """Run one short statement beside those of other requests; return its rows once it is durable."""
+        _count(text)
+        return await self._reads.fetch(text, params)
+
+    async def look_up(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
+        """Run one short statement that writes nothing and discloses nothing."""
+        _count(text)
+        return await self._lookups.fetch(text, params)
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement in a transaction of its own and return its rows."""

@@ -10,7 +10,7 @@ that each declares one.
 
 Placeholders are filled in once: `:permit:`, `:visible:` (row `r`) and `:visible_entry:` (row `q`)
 for each kind of access from store/visibility.py; `:log_columns:` and `:log_values:` stand for what
-every log entry has in common.
+every log entry has in common. A log entry also queues itself for its number (`queued`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from overblik.store.visibility import KINDS, Kind, permit, visible
 
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
 
+
+_BARE = re.compile(r"(--.*\n)*insert into access_log")
+_LOGGED = re.compile(r"logged as \(\n(?P<insert>\s+insert into access_log .*?)\n\)", re.DOTALL)
 
 LOG_COLUMNS: LiteralString = """(pid, outcome, rule, evidence, rids, versions, query,
     lid, salt, at, request, channel, action, actor_kind, actor, actor_name, actor_role,
@@ -56,7 +59,7 @@ def named_queries() -> dict[str, NamedQuery]:
             if head["name"] in found:
                 raise ValueError(f"two queries are named {head['name']}")
             # These files are part of the program: their text is as literal as this source.
-            found[head["name"]] = NamedQuery(head["name"], head["scope"], body)
+            found[head["name"]] = NamedQuery(head["name"], head["scope"], queued(body))
     return found
 
 
@@ -79,5 +82,19 @@ def sql_for(name: str, kind: Kind) -> LiteralString:
 
 def fill(text: LiteralString, kind: Kind) -> LiteralString:
     """Fill in the placeholders of one kind of access."""
-    text = text.replace(":permit:", permit(kind)).replace(":visible_entry:", visible(kind, "q"))
+    text = queued(text).replace(":permit:", permit(kind)).replace(":visible_entry:", visible(kind, "q"))
     return text.replace(":visible:", visible(kind))
+
+
+def queued(text: LiteralString) -> LiteralString:
+    """Return a statement whose log entries also stand in the queue of those without a number."""
+    queue: LiteralString = "insert into log_queue select pid, at, lid from logged"
+    if "insert into access_log" not in text or queue in text:
+        return text
+    if _BARE.match(text):
+        return "with logged as (\n" + text + "\nreturning pid, at, lid)\n" + queue
+    if (found := _LOGGED.search(text)) is None:
+        raise ValueError("a statement that logs has it in a part `logged as (…)` that ends on a line of its own")
+    insert = text[found.start("insert") : found.end("insert")]
+    part = "logged as (\n" + insert + "\n    returning pid, at, lid\n),\nqueued as (" + queue + ")"
+    return text[: found.start()] + part + text[found.end() :]

@@ -131,7 +131,7 @@ class Door:
         if "\x00" in resource_id:
             return NOWHERE
         params = {"types": [resource_type], "ids": [resource_id]}
-        rows = await self.database.fetch(sql("locate"), params)
+        rows = await self.database.look_up(sql("locate"), params)
         return Place(rows[0].pid, rows[0].rid, tuple(rows[0].pids)) if rows else NOWHERE
 
     async def read(self, caller: Caller, resource_type: str, resource_id: str) -> Disclosed:
@@ -139,11 +139,11 @@ class Door:
         require(caller, "read")
         if is_shared(resource_type):
             params = {"type": resource_type, "id": resource_id}
-            rows = await self.database.fetch(sql("read_shared"), params)
+            rows = await self.database.look_up(sql("read_shared"), params)
         else:
             place = await self.locate(resource_type, resource_id)
             params = self._params(caller, "read", f"{resource_type}/{resource_id}", place)
-            rows = await self.database.fetch(sql_for("read", caller.kind), params)
+            rows = await self.database.share(sql_for("read", caller.kind), params)
         if not rows:
             raise NotFound
         if rows[0].deleted:

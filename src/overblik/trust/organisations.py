@@ -91,6 +91,11 @@ class Directory:
         self._by_id = {row.id: row.sor for row in rows if row.id}
         self._read_at = time.monotonic()
 
+    @property
+    def read_at(self) -> float:
+        """When this copy was read (monotonic): what was derived from it is good as long as this stands."""
+        return self._read_at
+
     def find(self, token: str) -> Organisation | None:
         """Return a unit by its key: a SOR code, `gln:…` or `yder:…`."""
         return self._by_token.get(token)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ISSUER = "urn:overblik:test-issuer"
 AUDIENCE = "urn:overblik"
 LIFETIME = 12 * 3600
+MOST_KNOWN = 10_000
 TEST_MODES = frozenset({"demo", "test"})
 
 
@@ -45,6 +46,8 @@ class TestIssuer:
         self._signing = OctKey.import_key(keyring.key("token"))
         self._database = database
         self._directory = directory
+        self._known: dict[str, tuple[int, Caller]] = {}
+        self._known_at = 0.0
 
     def token(self, claims: dict[str, Any]) -> str:
         """Return a signed token (JWT, HS256) for these claims."""
@@ -59,12 +62,22 @@ class TestIssuer:
         return code
 
     async def caller(self, token: str) -> Caller:
-        """Return whom a token stands for; Unauthenticated for every other text."""
-        try:
-            decoded = jwt.decode(token, self._signing, algorithms=["HS256"])
-        except (JoseError, ValueError):
-            raise Unauthenticated from None
-        return await self._caller(decoded.claims)
+        """Return whom a token stands for; Unauthenticated for every other text.
+
+        What a token stood for is remembered as long as the directory's copy it was read with.
+        """
+        await self._directory.refresh()
+        if self._known_at != self._directory.read_at or len(self._known) >= MOST_KNOWN:
+            self._known, self._known_at = {}, self._directory.read_at
+        expires, caller = self._known.get(token, (0, None))
+        if caller is None or expires <= time.time():
+            try:
+                decoded = jwt.decode(token, self._signing, algorithms=["HS256"])
+            except (JoseError, ValueError):
+                raise Unauthenticated from None
+            caller = await self._caller(decoded.claims)
+            self._known[token] = decoded.claims["exp"], caller
+        return caller
 
     async def caller_of_link(self, code: str) -> Caller:
         """Return whom a sign-in link stands for."""
@@ -92,7 +105,6 @@ class TestIssuer:
             raise Unauthenticated
         if not isinstance(claims.get("exp"), int) or claims["exp"] <= now:
             raise Unauthenticated
-        await self._directory.refresh()
         return await caller_from(claims, self._database, self._directory)
 
 

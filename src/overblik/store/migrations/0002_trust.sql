@@ -61,18 +61,28 @@ create table access_log (
     query       text not null default '',
     rids        bigint[] not null default '{}',
     versions    integer[] not null default '{}',
-    seq         bigint,
-    primary key (pid, lid)
+    primary key (pid, at, lid)
 );
-create index access_log_time on access_log (pid, at desc);
-create index access_log_unsequenced on access_log (at) where seq is null;
+
+-- Entries that have no number yet, written with them and taken by the sequencer: an entry itself is
+-- never touched again, and a taken row leaves nothing to search through.
+create table log_queue (
+    pid  bigint not null,
+    at   timestamptz not null,
+    lid  uuid not null
+);
+
+-- The number of each entry, in the order in which they were found committed.
+create table log_leaf (
+    pid  bigint not null,
+    seq  bigint not null,
+    at   timestamptz not null,
+    lid  uuid not null,
+    primary key (pid, seq)
+);
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin
-    if tg_op = 'UPDATE' and old.seq is null and new.seq is not null
-       and (to_jsonb(new) - 'seq') = (to_jsonb(old) - 'seq') then
-        return new;  -- the sequencer numbers an entry once
-    end if;
     raise exception 'the log is append-only' using errcode = 'insufficient_privilege';
 end $$;
 create trigger access_log_append_only before update or delete on access_log

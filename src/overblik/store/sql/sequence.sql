@@ -32,18 +32,19 @@ select (select count(*) from numbered) as numbered, (select seq from moved) as s
 -- scope: cross
 -- Number the log entries, in the same order of numbers as the changes.
 with head as (select seq, instant from sequencer for update),
-batch as (
-    select a.pid, a.lid, row_number() over (order by a.at, a.lid) as place
-    from access_log a where a.seq is null order by a.at, a.lid limit %(limit)s
+taken as (
+    delete from log_queue q
+    where q.ctid = any(array(select ctid from log_queue limit %(limit)s))
+    returning q.pid, q.at, q.lid
 ),
 numbered as (
-    update access_log a set seq = head.seq + b.place
-    from batch b, head where a.pid = b.pid and a.lid = b.lid and a.seq is null
+    insert into log_leaf (pid, seq, at, lid)
+    select t.pid, head.seq + row_number() over (order by t.at, t.lid), t.at, t.lid from taken t, head
     returning 1
 ),
 moved as (
-    update sequencer s set seq = head.seq + (select count(*) from batch)
-    from head where exists (select from batch) returning s.seq
+    update sequencer s set seq = head.seq + (select count(*) from taken)
+    from head where exists (select from taken) returning s.seq
 )
 select (select count(*) from numbered) as numbered, (select seq from moved) as seq;
 

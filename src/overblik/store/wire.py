@@ -1,0 +1,218 @@
+"""One connection to PostgreSQL that many requests share at once, by libpq's pipeline mode.
+
+Each statement is a transaction of its own (a Sync follows it), so one that fails leaves its
+neighbours alone. Statements are prepared once a connection and named by their text; parameters go
+out as text (bytes as they are), rows come back in binary and are read by psycopg's loaders.
+
+https://www.postgresql.org/docs/18/libpq-pipeline-mode.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque, namedtuple
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from itertools import count
+from typing import TYPE_CHECKING, Any, LiteralString
+from uuid import UUID
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.adapt import Transformer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_BAD = {pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.PIPELINE_ABORTED}
+_QUOTED = re.compile(r'["\\]')
+DURABLY: LiteralString = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, '', '')"
+"""A transaction that writes nothing but a mark in the log, and waits until all before it is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement as it is prepared: numbered placeholders, and the names they stand for."""
+
+    name: bytes
+    text: bytes
+    names: tuple[str, ...]
+
+
+@cache
+def prepared(text: LiteralString) -> Prepared:
+    """Return a statement with named placeholders (`%(name)s`) as PostgreSQL prepares it."""
+    names: dict[str, int] = {}
+    numbered = _PLACEHOLDER.sub(lambda m: f"${names.setdefault(m[1], len(names) + 1)}", text).replace("%%", "%")
+    return Prepared(f"s{next(_NUMBERS)}".encode(), numbered.encode(), tuple(names))
+
+
+_NUMBERS = count()
+
+
+def encode(value: Any) -> bytes | None:
+    """Return a parameter in PostgreSQL's text form; bytes stay bytes, and go out in binary."""
+    return None if value is None else _ENCODERS.get(type(value), _as_text)(value)
+
+
+def _as_text(value: Any) -> bytes:
+    return str(value).encode()
+
+
+def _as_array(values: Sequence[Any]) -> bytes:
+    return ("{" + ",".join(_element(v) for v in values) + "}").encode()
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + _QUOTED.sub(r"\\\g<0>", value) + '"'
+    return f'"{value.isoformat()}"' if isinstance(value, datetime) else str(value)
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    str: str.encode,
+    bytes: bytes,
+    bool: lambda value: b"t" if value else b"f",
+    datetime: lambda value: value.isoformat().encode(),
+    UUID: lambda value: value.hex.encode(),
+    list: _as_array,
+    tuple: _as_array,
+}
+
+
+@dataclass(slots=True)
+class Command:
+    """One statement on its way; its rows, its count or its error afterwards."""
+
+    statement: Prepared
+    params: Mapping[str, Any]
+    rows: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+
+
+class Wire:
+    """One pipelined connection. One exchange at a time; the lane sees to that."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._pg = connection.pgconn
+        self._loop = asyncio.get_running_loop()
+        self._known: set[bytes] = set()
+        self._expected: deque[tuple[Command, bool]] = deque()
+        self._done: asyncio.Future[None] | None = None
+        self._transformer = Transformer(connection)
+        self._rows: dict[bytes, Callable[[Sequence[Any]], Any]] = {}
+        self.broken = False
+        self._pg.nonblocking = 1
+        self._pg.enter_pipeline_mode()
+        self._loop.add_reader(self._pg.socket, self._readable)
+
+    @classmethod
+    async def open(cls, conninfo: str, *, most_ms: int, name: str) -> Wire:
+        """Connect. `most_ms` bounds one statement. Commits are durable by the barrier, not one by one."""
+        options = f"-c synchronous_commit=off -c statement_timeout={most_ms}"
+        connection = await psycopg.AsyncConnection.connect(
+            conninfo, autocommit=True, options=options, application_name=name, connect_timeout=10
+        )
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Leave the connection; whoever waits is told that it broke."""
+        self._fail(errors.ConnectionDoesNotExist("the connection was closed"))
+        await self._connection.close()
+
+    async def exchange(self, commands: Sequence[Command], *, barrier: bool = False) -> None:
+        """Send all, each its own transaction, and wait for all; with a barrier, until they are on disk.
+
+        A statement's own error stands in its command. Raises OperationalError when the connection is
+        lost or the barrier failed: then nothing of it may be answered.
+        """
+        if self.broken:
+            raise errors.ConnectionDoesNotExist("the connection is broken")
+        last = Command(prepared(DURABLY), {}) if barrier else None
+        self._done = self._loop.create_future()
+        try:
+            for command in (*commands, last) if last else commands:
+                self._send(command)
+            self._flush()
+        except psycopg.Error as error:
+            self._fail(error)
+        await asyncio.shield(self._done)
+        if last is not None and last.error is not None:
+            raise errors.OperationalError("the commit could not be made durable") from last.error
+
+    def _send(self, command: Command) -> None:
+        statement = command.statement
+        if statement.name not in self._known:
+            self._pg.send_prepare(statement.name, statement.text)
+            self._pg.pipeline_sync()
+            self._expected.append((command, False))
+            self._known.add(statement.name)
+        values = [encode(command.params[name]) for name in statement.names]
+        formats = [int(type(command.params[name]) is bytes) for name in statement.names]
+        self._pg.send_query_prepared(statement.name, values, formats, 1)
+        self._pg.pipeline_sync()
+        self._expected.append((command, True))
+
+    def _flush(self) -> None:
+        if self._pg.flush():
+            self._loop.add_writer(self._pg.socket, self._writable)
+
+    def _writable(self) -> None:
+        try:
+            if not self._pg.flush():
+                self._loop.remove_writer(self._pg.socket)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _readable(self) -> None:
+        try:
+            self._pg.consume_input()
+            while self._expected and not self._pg.is_busy():
+                self._take(self._pg.get_result())
+        except (psycopg.Error, ValueError) as error:
+            self._fail(error)
+        if not self._expected:
+            if self._done is not None and not self._done.done():
+                self._done.set_result(None)
+            elif self._pg.status != pq.ConnStatus.OK:
+                self._fail(errors.ConnectionDoesNotExist("the connection was closed by the server"))
+
+    def _take(self, result: pq.abc.PGresult | None) -> None:
+        if result is None:
+            return
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            self._expected.popleft()
+            return
+        command, runs = self._expected[0]
+        if result.status in _BAD:
+            if not runs:
+                self._known.discard(command.statement.name)
+            if command.error is None:
+                command.error = errors.error_from_result(result)
+        elif runs and result.status == pq.ExecStatus.TUPLES_OK:
+            command.rows = self._load(command.statement, result)
+
+    def _load(self, statement: Prepared, result: pq.abc.PGresult) -> list[Any]:
+        make = self._rows.get(statement.name)
+        if make is None:
+            names = [(result.fname(i) or b"").decode() for i in range(result.nfields)]
+            row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - the statement's columns
+            make = self._rows[statement.name] = row._make
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, make)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.broken:
+            self.broken = True
+            self._loop.remove_reader(self._pg.socket)
+            self._loop.remove_writer(self._pg.socket)
+        self._expected.clear()
+        if self._done is not None and not self._done.done():
+            lost = error if isinstance(error, psycopg.OperationalError) else errors.OperationalError(str(error))
+            self._done.set_exception(lost)
