@@ -21,8 +21,10 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _RAISED = frozenset({
     "Malformed", "Unprocessable", "Conflict", "Gone", "PreconditionFailed", "Forbidden", "Unsupported", "TooLarge",
     "TooMany", "Unavailable", "NotAcceptable", "NotAllowed", "Issue", "OverblikError", "add", "__init__",
+    "_fault",
 })  # fmt: skip
-"""Calls whose first argument is a stable error code; `add` is the structure check's report."""
+"""Calls whose first argument is a stable error code; `add` is the structure check's report,
+`_fault` the XML reader's."""
 _TABLES = frozenset({"ERRORS", "_REASONS"})
 """Module tables that hold codes: {code: text}, or rows of (what the library says, code, text)."""
 
