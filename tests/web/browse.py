@@ -10,6 +10,7 @@ from lxml import html
 from overblik.demo.cast import GP, INGER, NURSE, SURGEON
 from overblik.demo.population import residents
 from overblik.fhir.identifiers import CPR
+from tests.conftest import NOW
 from tests.journeys.tell import set_the_stage, tell
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ FOUR: dict[str, dict[str, Any]] = {
 }
 
 
-async def told(world: World, last: str = "discharge") -> None:
-    """Tell the main person's story as far as a step, and let the clock stand after it."""
-    await set_the_stage(world)
-    steps = residents(1, world.clock.now().date())[0].story.steps()
+async def told(world: World, last: str = "discharge", after: str = "") -> None:
+    """Tell the main person's story as far as a step, or on from the step it stands after; the clock stands there."""
+    if not after:
+        await set_the_stage(world)
+    steps = residents(1, NOW.date())[0].story.steps()
     codes = [step.code for step in steps]
-    for step in steps[: codes.index(last) + 1]:
+    begun = codes.index(after) + 1 if after else 0
+    for step in steps[begun : codes.index(last) + 1]:
         await tell(world, step.deliveries)
         world.clock.set(step.until)
 
