@@ -64,6 +64,8 @@ class FixedClock:
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests of a worker; it may lose data in a crash, which only kill tests must not."""
     settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+    # A worker of autovacuum is a superuser's, and a database it is in cannot be dropped by us.
+    settings["autovacuum"] = "off"
     with open_folder("tests") as folder:
         server = EmbeddedPostgres(folder, settings)
         server.start()
