@@ -55,7 +55,9 @@ def to_text(raw: str, declared: Mapping[str | None, str]) -> str | None:
 
 def _without_prefix(element: etree._Element) -> etree._Element:
     """Return a copy whose XHTML needs no prefix, which no browser understands."""
-    copy = etree.Element(element.tag, dict(element.items()), nsmap={None: XHTML})  # type: ignore[dict-item]
+    copy = etree.Element(element.tag, nsmap={None: XHTML})  # type: ignore[dict-item]
+    for name, value in element.items():
+        copy.set(name, value)
     copy.text = element.text
     for child in element:
         inner = _without_prefix(child)
