@@ -12,19 +12,19 @@ from overblik.store.queries import sql
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 LATE = 0.4
 """Seconds after the answer at which the late log is written."""
 
 
-def without_barrier() -> Starlette:
+def without_barrier() -> ASGIApp:
     """Answer before the commit is on disk."""
     database.DURABLE = "-c synchronous_commit=off"
     return create()
 
 
-def with_late_log() -> Starlette:
+def with_late_log() -> ASGIApp:
     """Write the log of a write after its answer, in a transaction of its own."""
     opened: list[database.Database] = []
     pending: set[asyncio.Task[None]] = set()

@@ -1,50 +1,18 @@
-"""The FHIR routes as a table, and the one way in that all of them share.
-
-    request -> limits -> caller -> interaction -> response
-                            └── any expected error -> OperationOutcome
-
-Order matters: a literal path stands before the pattern that would also match it.
-"""
+"""The FHIR routes as a table. Order matters: a literal path stands before the pattern that would also match it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
-import structlog
-from starlette.responses import Response as HttpResponse
-from starlette.routing import Route as HttpRoute
-
-from overblik.api.http import FHIR_JSON, Request, Response, Services
 from overblik.api.interactions import metadata, operations, read, search, transaction, write
-from overblik.fhir.definitions import r4
-from overblik.fhir.errors import (
-    Malformed,
-    NotAllowed,
-    NotFound,
-    OverblikError,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
-from overblik.fhir.outcome import operation_outcome
-from overblik.fhir.strict_json import MAX_BYTES, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from uuid import UUID
 
-    from starlette.requests import Request as HttpRequest
-
-    from overblik.trust.identity import Caller
+    from overblik.api.http import Request, Response, Services
 
     Interaction = Callable[[Services, Request], Awaitable[Response]]
-    Authenticate = Callable[[str], Awaitable[Caller]]
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,134 +41,3 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/", "transaction", transaction.bundle),
     Route("POST", "", "batch", transaction.bundle),
 )
-
-
-def http_routes(services: Services, authenticate: Authenticate, prefix: str = "/fhir") -> list[HttpRoute]:
-    """Return the Starlette routes of the table, methods on one path together."""
-    by_path: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
-        methods = by_path.setdefault(route.path, {})
-        methods[route.method] = route
-    by_path["/{rest:path}"] = dict.fromkeys(_METHODS, Route("*", "/{rest:path}", "", _nothing))
-    return [
-        HttpRoute(prefix + path, _endpoint(services, authenticate, methods, prefix), methods=_METHODS)
-        for path, methods in by_path.items()
-    ]
-
-
-async def _nothing(_: Services, __: Request) -> Response:
-    """Answer every other path like one that is not there; the caller is known by then."""
-    raise NotFound
-
-
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-
-
-def _endpoint(
-    services: Services, authenticate: Authenticate, methods: dict[str, Route], prefix: str
-) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
-    async def endpoint(http: HttpRequest) -> HttpResponse:
-        request_id = uuid4()
-        try:
-            response = await _answer(services, authenticate, methods, prefix, http, request_id)
-        except OverblikError as error:
-            response = _refusal(error, methods)
-        except Exception:
-            log.exception("api.fault", request=str(request_id))
-            fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
-            response = _refusal(fault, methods)
-        return _sent(http.method, response, str(request_id))
-
-    return endpoint
-
-
-async def _answer(
-    services: Services,
-    authenticate: Authenticate,
-    methods: dict[str, Route],
-    prefix: str,
-    http: HttpRequest,
-    request_id: UUID,
-) -> Response:
-    route = methods.get("GET" if http.method == "HEAD" else http.method)
-    caller = await _caller(authenticate, http, request_id, open_=route is not None and route.open)
-    if route is None:
-        raise NotAllowed("method-not-allowed", f"This path takes {', '.join(sorted(methods))}.")
-    resource_type = http.path_params.get("type", "")
-    if resource_type and resource_type not in r4().resource_types:
-        raise NotFound
-    body = await _body(http) if http.method in {"POST", "PUT", "PATCH"} else b""
-    pairs = [(key, value) for key, value in http.query_params.multi_items()]
-    if route.path.endswith("_search"):
-        pairs += _form(body)
-    request = Request(
-        method=http.method,
-        base=f"{http.url.scheme}://{http.url.netloc}{prefix}",
-        caller=caller,
-        type=resource_type or ("Patient" if "/Patient/" in route.path else ""),
-        id=http.path_params.get("id", ""),
-        version=http.path_params.get("version", ""),
-        pairs=tuple(pairs),
-        headers=dict(http.headers),
-        body=body,
-    )
-    return await route.interaction(services, request)
-
-
-async def _caller(authenticate: Authenticate, http: HttpRequest, request_id: UUID, *, open_: bool) -> Any:
-    scheme, _, token = http.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return (await authenticate(token.strip())).asking(channel="api", request=request_id)
-    if open_:
-        return None
-    raise Unauthenticated
-
-
-async def _body(http: HttpRequest) -> bytes:
-    """Read the body up to the limit and no further."""
-    announced = http.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > MAX_BYTES:
-        raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in http.stream():
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _form(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(body.decode(), keep_blank_values=True)
-    except UnicodeDecodeError:
-        raise Malformed("form-invalid", "The form is not UTF-8.") from None
-
-
-def _refusal(error: OverblikError, methods: dict[str, Route]) -> Response:
-    headers: dict[str, str] = {}
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
-    elif isinstance(error, (TooMany, Unavailable)):
-        headers["Retry-After"] = "1"
-    elif isinstance(error, NotAllowed):
-        headers["Allow"] = ", ".join(sorted(methods))
-    return Response(error.status, dumps(operation_outcome(error.issues)), headers, FHIR_JSON + "; charset=utf-8")
-
-
-_ALWAYS = {
-    "Cache-Control": "no-store, private",
-    "X-Content-Type-Options": "nosniff",
-    "Vary": "Accept, Authorization, Prefer",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-def _sent(method: str, response: Response, request_id: str) -> HttpResponse:
-    headers = {**_ALWAYS, **response.headers, "X-Request-Id": request_id}
-    body = b"" if method == "HEAD" else response.body
-    sent = HttpResponse(body, response.status, headers, media_type=response.media if response.body else None)
-    if method == "HEAD":
-        sent.headers["Content-Length"] = str(len(response.body))
-    return sent

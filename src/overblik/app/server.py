@@ -6,13 +6,15 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import structlog
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from overblik import __version__
+from overblik.api.dispatch import Api
 from overblik.api.http import Services
-from overblik.api.routes import ROUTES, http_routes
+from overblik.api.routes import ROUTES
 from overblik.app.logs import configure_logs
 from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
@@ -23,14 +25,18 @@ from overblik.web.routes import web_routes
 from overblik.web.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from overblik.trust.identity import Caller
 
+log = structlog.get_logger()
 
-def application(run: Runtime) -> Starlette:
+
+def application(run: Runtime) -> ASGIApp:
     """Return the application that serves a runtime."""
     services = Services(run.door, run.writer, run.inbox, run.overviews, ROUTES, __version__, run.settings.mode)
 
@@ -51,20 +57,27 @@ def application(run: Runtime) -> Starlette:
 
     site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.settings.mode)
     health = [Route("/livez", live), Route("/readyz", ready)]
-    return Starlette(routes=[*health, *http_routes(services, authenticate), *web_routes(site)])
+    pages = Starlette(routes=[*health, *web_routes(site)])
+    api = Api(services, authenticate)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        await (api if path.startswith("/fhir/") or path == "/fhir" else pages)(scope, receive, send)
+
+    return dispatch
 
 
-def create() -> Starlette:
+def create() -> ASGIApp:
     """Return the application of a worker process, as granian's factory."""
     settings = Settings()
     configure_logs()
-    holder: dict[str, Starlette] = {}
+    app: list[ASGIApp] = []
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def opened() -> AsyncIterator[None]:
         with server_of(settings) as conninfo:
             async with runtime(settings, conninfo) as run:
-                holder["app"] = application(run)
+                app.append(application(run))
                 numbering = asyncio.create_task(keep_numbering(run.database, run.clock))
                 recovery = asyncio.create_task(recover(run))
                 try:
@@ -75,12 +88,27 @@ def create() -> Starlette:
                         with suppress(asyncio.CancelledError):
                             await task
 
-    async def dispatch(scope, receive, send) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-        await holder["app"](scope, receive, send)
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(opened, receive, send)
+        else:
+            await app[0](scope, receive, send)
 
-    outer = Starlette(lifespan=lifespan)
-    outer.mount("/", dispatch)
-    return outer
+    return dispatch
+
+
+async def _live(opened: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send) -> None:
+    """Open on startup and close on shutdown (https://asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
+    await receive()
+    try:
+        async with opened():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    except Exception as error:
+        log.exception("server.start-failed")
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def recover(run: Runtime) -> None:

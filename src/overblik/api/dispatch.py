@@ -1,0 +1,193 @@
+"""The one way in that all FHIR routes share, as a plain ASGI application.
+
+    request -> limits -> caller -> interaction -> response
+                            └── any expected error -> OperationOutcome
+
+Written against ASGI itself, because this is on the path of every request: a router and two response
+classes in between cost as much as the read does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+from uuid import UUID, uuid4
+
+import structlog
+
+from overblik.api.http import FHIR_JSON, Request, Response, Services
+from overblik.fhir.definitions import r4
+from overblik.fhir.errors import (
+    Malformed,
+    NotAllowed,
+    NotFound,
+    OverblikError,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from overblik.fhir.outcome import operation_outcome
+from overblik.fhir.strict_json import MAX_BYTES, dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from overblik.api.routes import Route
+    from overblik.trust.identity import Caller
+
+    Authenticate = Callable[[str], Awaitable[Caller]]
+
+log = structlog.get_logger()
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_ALWAYS = (
+    (b"cache-control", b"no-store, private"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"vary", b"Accept, Authorization, Prefer"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Paths:
+    """Finds the routes of a path: as many parts, literal parts alike, in the order of the table."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._by_length: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
+        for route in routes:
+            pattern = tuple(route.path.split("/")[1:])
+            self._by_length.setdefault(len(pattern), {}).setdefault(pattern, {})[route.method] = route
+
+    def find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        """Return the routes of a path by method, and its named parts; ({}, {}) where nothing stands."""
+        parts = path.split("/")[1:]
+        for pattern, methods in self._by_length.get(len(parts), {}).items():
+            named: dict[str, str] = {}
+            for wanted, part in zip(pattern, parts, strict=True):
+                if wanted[:1] == "{":
+                    if not part:
+                        break
+                    named[wanted[1:-1]] = part
+                elif wanted != part:
+                    break
+            else:
+                return methods, named
+        return {}, {}
+
+
+class Api:
+    """The FHIR API below a prefix."""
+
+    def __init__(self, services: Services, authenticate: Authenticate, prefix: str = "/fhir") -> None:
+        self._services = services
+        self._authenticate = authenticate
+        self._prefix = prefix
+        self._paths = Paths(services.routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every error is an OperationOutcome."""
+        request_id = uuid4()
+        methods, named = self._paths.find(scope["path"][len(self._prefix) :])
+        try:
+            response = await self._answer(scope, receive, methods, named, request_id)
+        except OverblikError as error:
+            response = refusal(error, methods)
+        except Exception:
+            log.exception("api.fault", request=str(request_id))
+            fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
+            response = refusal(fault, methods)
+        await _send(send, scope["method"], response, request_id)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, methods: dict[str, Route], named: dict[str, str], request_id: UUID
+    ) -> Response:
+        method = scope["method"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        route = methods.get("GET" if method == "HEAD" else method)
+        caller = await self._caller(headers, request_id, open_=route is not None and route.open)
+        if not methods:
+            raise NotFound
+        if route is None:
+            raise NotAllowed("method-not-allowed", f"This path takes {', '.join(sorted(methods))}.")
+        resource_type = named.get("type", "")
+        if resource_type and resource_type not in r4().resource_types:
+            raise NotFound
+        body = await read_body(headers, receive) if method in _WITH_BODY else b""
+        query = scope["query_string"]
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
+        if route.path.endswith("_search"):
+            pairs += _form(body)
+        request = Request(
+            method=method,
+            base=f"{scope['scheme']}://{headers.get('host') or '{}:{}'.format(*scope['server'])}{self._prefix}",
+            caller=caller,
+            type=resource_type or ("Patient" if "/Patient/" in route.path else ""),
+            id=named.get("id", ""),
+            version=named.get("version", ""),
+            pairs=tuple(pairs),
+            headers=headers,
+            body=body,
+        )
+        return await route.interaction(self._services, request)
+
+    async def _caller(self, headers: Mapping[str, str], request_id: UUID, *, open_: bool) -> Any:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return (await self._authenticate(token.strip())).asking(channel="api", request=request_id)
+        if open_:
+            return None
+        raise Unauthenticated
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    """Read a body up to the limit and no further."""
+    announced = headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > MAX_BYTES:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("body-cut-off", "The body ended before it was whole; send it again.")
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise _too_large()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True)
+    except UnicodeDecodeError:
+        raise Malformed("form-invalid", "The form is not UTF-8.") from None
+
+
+def refusal(error: OverblikError, methods: Iterable[str] = ()) -> Response:
+    """Return the answer of an expected error."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
+    elif isinstance(error, (TooMany, Unavailable)):
+        headers["Retry-After"] = "1"
+    elif isinstance(error, NotAllowed):
+        headers["Allow"] = ", ".join(sorted(methods))
+    return Response(error.status, dumps(operation_outcome(error.issues)), headers, FHIR_JSON + "; charset=utf-8")
+
+
+async def _send(send: Send, method: str, response: Response, request_id: UUID) -> None:
+    headers = [*_ALWAYS, (b"x-request-id", str(request_id).encode()), (b"content-length", b"%d" % len(response.body))]
+    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if response.body:
+        headers.append((b"content-type", response.media.encode("latin-1")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
