@@ -126,6 +126,11 @@ class Database:
         _count(text)
         return await self._reads.fetch(text, params)
 
+    async def share_set(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
+        """Run one request of a statement that answers many of its kind at once; durable like the others."""
+        _count(text)
+        return await self._reads.fetch_of_set(text, params)
+
     async def look_up(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one short statement that writes nothing and discloses nothing."""
         _count(text)

@@ -26,6 +26,7 @@ from overblik.store.visibility import KINDS, Kind, permit, visible
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
 
 
+_PARAMETER = re.compile(r"%\((\w+)\)s(?:::text\[\])?")
 _BARE = re.compile(r"(--.*\n)*insert into access_log")
 _LOGGED = re.compile(r"logged as \(\n(?P<insert>\s+insert into access_log .*?)\n\)", re.DOTALL)
 
@@ -70,6 +71,15 @@ def sql(name: str) -> LiteralString:
     if ":permit:" in text or ":visible" in text:
         raise ValueError(f"{name} depends on the kind of access; use sql_for")
     return text
+
+
+@cache
+def sql_for_set(name: str, kind: Kind) -> LiteralString:
+    """Return a named query that answers many requests of one kind: their parameters are columns of `t`."""
+    text = named_queries()[name].text
+    head, mark, rest = text.partition(" as u(")
+    filled = fill(mark + rest, kind).replace(":log_values:", LOG_VALUES)
+    return head + _PARAMETER.sub(r"t.\1", filled)
 
 
 @cache

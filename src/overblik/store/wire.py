@@ -67,11 +67,13 @@ def _as_array(values: Sequence[Any]) -> bytes:
 
 
 def _element(value: Any) -> str:
+    kind = type(value)
+    if kind is int or kind is UUID:
+        return str(value)
     if value is None:
         return "NULL"
-    if isinstance(value, str):
-        return '"' + _QUOTED.sub(r"\\\g<0>", value) + '"'
-    return f'"{value.isoformat()}"' if isinstance(value, datetime) else str(value)
+    text = value if kind is str else (encode(value) or b"").decode()
+    return '"' + (_QUOTED.sub(r"\\\g<0>", text) if _QUOTED.search(text) else text) + '"'
 
 
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
@@ -115,7 +117,9 @@ class Wire:
     @classmethod
     async def open(cls, conninfo: str, *, most_ms: int, name: str) -> Wire:
         """Connect. `most_ms` bounds one statement. Commits are durable by the barrier, not one by one."""
-        options = f"-c synchronous_commit=off -c statement_timeout={most_ms}"
+        options = f"-c synchronous_commit=off -c statement_timeout={most_ms} -c plan_cache_mode=force_generic_plan"
+        # What is fetched is always few rows by key, whatever the statistics of a young table say.
+        options += " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
         connection = await psycopg.AsyncConnection.connect(
             conninfo, autocommit=True, options=options, application_name=name, connect_timeout=10
         )

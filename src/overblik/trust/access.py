@@ -16,7 +16,7 @@ from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
-from overblik.store.queries import sql, sql_for
+from overblik.store.queries import sql, sql_for, sql_for_set
 from overblik.store.search import compile_search, compile_shared
 from overblik.trust.identity import require
 
@@ -141,9 +141,10 @@ class Door:
             params = {"type": resource_type, "id": resource_id}
             rows = await self.database.look_up(sql("read_shared"), params)
         else:
-            place = await self.locate(resource_type, resource_id)
-            params = self._params(caller, "read", f"{resource_type}/{resource_id}", place)
-            rows = await self.database.share(sql_for("read", caller.kind), params)
+            what = f"{resource_type}/{resource_id}".replace("\x00", "?")
+            params = caller.params(self.clock.now(), "read", what)
+            params |= {"type": resource_type, "id": "" if "\x00" in resource_id else resource_id}
+            rows = await self.database.share_set(sql_for_set("read_set", caller.kind), params)
         if not rows:
             raise NotFound
         if rows[0].deleted:
