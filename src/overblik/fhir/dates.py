@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ class Interval(NamedTuple):
     end: datetime
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_interval(text: str) -> Interval | None:
     """Return the interval a FHIR date, dateTime or instant stands for; None if there is no such date."""
     match = _SHAPE.fullmatch(text)
@@ -90,6 +92,7 @@ def _interval(start: datetime, end: datetime) -> Interval:
     return Interval(min(start, LATEST - _DAY), min(max(end, EARLIEST + _DAY), LATEST))
 
 
+@lru_cache(maxsize=1 << 14)
 def instant(moment: datetime) -> str:
     """Write an instant as FHIR does, in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -38,7 +38,7 @@ class Source:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """Where an item comes from: its resource, source, three times, and the message as it came."""
 
@@ -62,6 +62,7 @@ class Context:
     by_reference: dict[str, Entry] = field(default_factory=dict)
     raw: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Index the record: by type, by reference, which message carried what, what sources are called."""
@@ -87,10 +88,12 @@ class Context:
 
     def source(self, token: str) -> Source:
         """Return a source by its key, named by the directory, else as the messages name it."""
-        unit = self.find(token)
-        if unit is not None:
-            return Source(token, unit.name, unit.kind)
-        return Source(token, self.names.get(token) or token.removeprefix("name:").title())
+        known = self.sources.get(token)
+        if known is None:
+            unit = self.find(token)
+            name = unit.name if unit else self.names.get(token) or token.removeprefix("name:").title()
+            known = self.sources[token] = Source(token, name, unit.kind if unit else "")
+        return known
 
     def origin(self, entry: Entry, clinical: datetime | None = None) -> Origin:
         """Return where an entry comes from."""

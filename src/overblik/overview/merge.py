@@ -30,7 +30,11 @@ class Merged:
     @property
     def newest(self) -> Entry:
         """The member said last; where members disagree, all are shown beside each other."""
-        return max(self.members, key=lambda e: (e.recorded or e.received, e.source, e.reference))
+        return (
+            self.members[0]
+            if len(self.members) == 1
+            else max(self.members, key=lambda e: (e.recorded or e.received, e.source, e.reference))
+        )
 
 
 def merge(entries: Iterable[Entry], key: Callable[[Entry], Hashable | None], rule: str) -> list[Merged]:

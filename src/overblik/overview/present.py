@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.dates import instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from overblik.fhir.strict_json import Json
     from overblik.overview.service import Overview
 
@@ -27,13 +29,21 @@ def overview_json(overview: Overview) -> Json:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(getattr(value, field)) for field, name in _names(type(value))}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return instant(value)
-    return value.isoformat() if isinstance(value, date) else value
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    writer = _WRITERS.get(kind)
+    if writer is not None:
+        return writer(value)
+    return {name: _plain(getattr(value, field)) for field, name in _names(kind)}
+
+
+_AS_IT_IS = frozenset({str, int, bool, float, type(None)})
+_WRITERS: dict[type, Callable[[Any], Any]] = {
+    tuple: lambda value: [_plain(item) for item in value],
+    datetime: instant,
+    date: date.isoformat,
+}
 
 
 @cache

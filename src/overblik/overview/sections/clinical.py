@@ -239,14 +239,14 @@ def value_of(observation: Json) -> str:
 
 
 def _result(ctx: Context, key: tuple[str, str, str], items: list[Merged]) -> Result:
-    ordered = sorted(items, key=lambda m: _time(m.newest), reverse=True)
-    resource = ordered[0].newest.resource
+    ordered = sorted((m.newest for m in items), key=_time, reverse=True)
+    resource = ordered[0].resource
     return Result(
         name=words_of(resource.get("code", {})),
         code=key[1],
         unit=key[2],
         range=_range(resource),
-        readings=tuple(_reading(ctx, m.newest) for m in ordered),
+        readings=tuple(_reading(ctx, e) for e in ordered),
     )
 
 
@@ -256,13 +256,14 @@ def _time(entry: Entry) -> float:
 
 def _reading(ctx: Context, entry: Entry) -> Reading:
     flags = [code_of(i) for i in entry.resource.get("interpretation", ())]
+    at = clinical_time(entry)
     return Reading(
         id=entry.reference,
-        at=clinical_time(entry),
+        at=at,
         value=value_of(entry.resource),
         flag=next((f for f in flags if f), ""),
         corrected=entry.resource.get("status") in {"corrected", "amended"},
-        origin=ctx.origin(entry),
+        origin=ctx.origin(entry, at),
     )
 
 
