@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from overblik.app.server import create
-from overblik.store import database
+from overblik.store import database, wire
 from overblik.store.queries import sql
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ LATE = 0.4
 
 def without_barrier() -> ASGIApp:
     """Answer before the commit is on disk."""
-    database.DURABLE = "-c synchronous_commit=off"
+    opening = wire.Wire.open.__func__  # type: ignore[attr-defined]
+
+    async def open_(cls: type[wire.Wire], /, conninfo: str, **given: Any) -> wire.Wire:
+        found: wire.Wire = await opening(cls, conninfo, **given | {"durable": False})
+        return found
+
+    wire.Wire.open = classmethod(open_)  # type: ignore[assignment]
     return create()
 
 
@@ -39,13 +45,13 @@ def with_late_log() -> ASGIApp:
         async with opened[0].transaction() as transaction:
             await run_many(transaction, text, rows)
 
-    async def running(self: database.Transaction, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> int:
+    async def running(self: database.Transaction, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> None:
         if text != sql("log_write"):
-            return await run_many(self, text, rows)
+            await run_many(self, text, rows)
+            return
         task = asyncio.create_task(later(text, list(rows)))
         pending.add(task)
         task.add_done_callback(pending.discard)
-        return 0
 
     database.Database.open = opening  # type: ignore[method-assign]
     database.Transaction.run_many = running  # type: ignore[method-assign]

@@ -110,8 +110,8 @@ async def test_a_session_ends_when_left_idle_and_after_a_day_at_most(
 ) -> None:
     await known(world)
     tab = await sign_in(world, CITIZEN)
-    texts = {"seen_at": "update session set seen_at = seen_at - %(age)s"}
-    texts["expires_at"] = "update session set expires_at = expires_at - %(age)s"
+    texts = {"seen_at": "update session set seen_at = seen_at - %(age)s::interval"}
+    texts["expires_at"] = "update session set expires_at = expires_at - %(age)s::interval"
     await world.run.database.run(texts[column], {"age": age})
     assert (await tab.get()).status_code == status
 

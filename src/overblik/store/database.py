@@ -1,4 +1,4 @@
-"""The connections to PostgreSQL: lanes that requests share, and a pool for those that need one alone.
+"""What one process has open to PostgreSQL: lanes that requests share, and connections lent to one at a time.
 
 Every answer waits for a synchronous commit, so that what is acknowledged is on disk. The statements
 of a request are counted (`counting`), because a number of statements does not depend on the machine.
@@ -11,21 +11,21 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
-import psycopg
-from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from psycopg import OperationalError, errors
 
-from overblik.fhir.errors import TooMany, Unavailable
+from overblik.fhir.errors import Unavailable
 from overblik.store.lanes import Lane
+from overblik.store.pool import Pool
+from overblik.store.wire import Command, prepared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
+    from overblik.store.wire import Wire
+
 T = TypeVar("T")
-Params = "Mapping[str, Any]"
-DURABLE = "-c synchronous_commit=on"
-"""Sent with every connection; a kill test shows that acknowledged writes are lost without it."""
 RETRIES = 5
+AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 _statements: ContextVar[list[str] | None] = ContextVar("statements", default=None)
 
 
@@ -47,37 +47,61 @@ def _count(text: str) -> None:
 
 
 class Transaction:
-    """One transaction on one connection; commits when its block ends without an error."""
+    """One transaction on one connection; commits when its block ends without an error.
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self._connection = connection
+    What needs no answer is queued, and goes out with the next statement that does or with the commit.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._queue = [Command(prepared("begin"), {})]
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and return its rows as named tuples."""
-        _count(text)
-        cursor = await self._connection.execute(text, params)
-        return await cursor.fetchall() if cursor.description else []
+        return (await self._run(text, params)).rows
 
     async def run(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it touched."""
-        _count(text)
-        cursor = await self._connection.execute(text, params)
-        return cursor.rowcount
+        return (await self._run(text, params)).count
 
     async def script(self, text: LiteralString) -> None:
         """Run a script of several statements, as a migration is."""
         _count(text)
-        await self._connection.execute(text, prepare=False)
+        await self.send()
+        self._wire.script(text)
 
-    async def run_many(self, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Run one statement for many rows in one pipeline; return how many rows were touched."""
-        listed = list(rows)
-        if not listed:
-            return 0
+    async def run_many(self, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Queue one statement for many rows; it is sent with the next that needs an answer."""
+        self._add(text, rows)
+
+    async def run_all(self, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Run one statement for many rows; return how many rows were touched."""
+        commands = self._add(text, rows)
+        await self.send()
+        return sum(command.count for command in commands)
+
+    async def send(self, *last: Command) -> None:
+        """Send what is queued; raise the first error there is."""
+        commands, self._queue = [*self._queue, *last], []
+        if commands:
+            await self._wire.exchange(commands)
+            for command in commands:
+                if command.error is not None:
+                    raise command.error
+
+    def _add(self, text: LiteralString, rows: Iterable[Mapping[str, Any]]) -> list[Command]:
+        statement = prepared(text)
+        commands = [Command(statement, row) for row in rows]
+        if commands:
+            _count(text)
+        self._queue += commands
+        return commands
+
+    async def _run(self, text: LiteralString, params: Mapping[str, Any] | None) -> Command:
         _count(text)
-        async with self._connection.cursor() as cursor:
-            await cursor.executemany(text, listed)
-            return cursor.rowcount
+        command = Command(prepared(text), params or {})
+        await self.send(command)
+        return command
 
 
 class Database:
@@ -86,26 +110,10 @@ class Database:
     def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik") -> None:
         self._reads = Lane(conninfo, f"{name}-reads")
         self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
-        self._pool = AsyncConnectionPool(
-            conninfo,
-            min_size=min(2, size),
-            max_size=size,
-            max_waiting=2000,
-            timeout=10,
-            open=False,
-            kwargs={
-                "autocommit": True,
-                "row_factory": namedtuple_row,
-                "prepare_threshold": 0,
-                "options": DURABLE,
-                "application_name": name,
-                "connect_timeout": 10,
-            },
-        )
+        self._pool = Pool(conninfo, size, name)
 
     async def open(self, *, allow_unsafe: bool = False) -> None:
         """Connect, and refuse a server that can lose what it has acknowledged."""
-        await self._pool.open()
         rows = await self.fetch(
             "select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,"
             " current_setting('server_version_num')::int as version"
@@ -138,19 +146,25 @@ class Database:
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement in a transaction of its own and return its rows."""
-        async with self._connection() as connection:
-            return await Transaction(connection).fetch(text, params)
+        return (await self._alone(text, params)).rows
 
     async def run(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement in a transaction of its own; return the rows it touched."""
-        async with self._connection() as connection:
-            return await Transaction(connection).run(text, params)
+        return (await self._alone(text, params)).count
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction; it commits, durably, when the block ends."""
-        async with self._connection() as connection, connection.transaction():
-            yield Transaction(connection)
+        async with self._wire() as wire:
+            transaction = Transaction(wire)
+            try:
+                yield transaction
+            except BaseException:
+                if wire.quiet:
+                    await wire.exchange([Command(prepared("rollback"), {})])
+                raise
+            # After an error a commit rolls back: nothing of a failed transaction can stay.
+            await transaction.send(Command(prepared("commit"), {}))
 
     async def retrying(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction, again when PostgreSQL resolved a deadlock against it."""
@@ -158,32 +172,25 @@ class Database:
             try:
                 async with self.transaction() as transaction:
                     return await work(transaction)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            except AGAIN:
                 await asyncio.sleep(0.01 * 2**attempt)
         raise Unavailable("too-much-contention", "Too many writers at once; try again in a second.")
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Transaction]:
-        """Hold one connection outside a transaction, for session locks."""
-        async with self._connection() as connection:
-            yield Transaction(connection)
+    async def _alone(self, text: LiteralString, params: Mapping[str, Any] | None) -> Command:
+        _count(text)
+        command = Command(prepared(text), params or {})
+        async with self._wire() as wire:
+            await wire.exchange([command])
+            if command.error is not None:
+                raise command.error
+        return command
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def _wire(self) -> AsyncIterator[Wire]:
         try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except TooManyRequests:
-            raise TooMany("queue-full", "Too many requests are waiting; try again in a second.") from None
-        except (PoolTimeout, psycopg.OperationalError) as error:
-            if isinstance(error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)):
+            async with self._pool.wire() as wire:
+                yield wire
+        except OperationalError as error:
+            if isinstance(error, AGAIN):
                 raise
-            await self._drop_broken()
             raise Unavailable("database-down", "The database cannot be reached; try again shortly.") from error
-
-    async def _drop_broken(self) -> None:
-        """Replace connections that the server has closed, so that the next request finds a good one."""
-        try:
-            await asyncio.wait_for(self._pool.check(), 2)
-        except (TimeoutError, psycopg.Error, OSError):
-            return

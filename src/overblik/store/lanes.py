@@ -100,8 +100,8 @@ class Lane:
         """Answer one batch; return the connection if it is still good."""
         groups = _groups(batch)
         try:
-            if wire is None or wire.broken:
-                wire = await Wire.open(self._conninfo, most_ms=TIMEOUT_MS, name=self._name)
+            if wire is None or not wire.idle:
+                wire = await Wire.open(self._conninfo, durable=False, most_ms=TIMEOUT_MS, name=self._name, by_key=True)
             await wire.exchange([command for command, _ in groups], barrier=self._barrier)
             again = [[item] for command, items in groups if command.error and len(items) > 1 for item in items]
         except (psycopg.Error, OSError) as error:

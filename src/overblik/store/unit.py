@@ -167,7 +167,7 @@ class Unit:
         many = self.transaction.run_many
         await many(sql("put_locator"), new)
         await many(sql("supersede"), old)
-        if await many(sql("put_resource"), rows) != len(rows):
+        if await self.transaction.run_all(sql("put_resource"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
         await many(sql("clear_dates"), old)
         await many(sql("put_date"), [d for row in rows for d in row["dates"]])
@@ -242,7 +242,7 @@ class Unit:
         many = self.transaction.run_many
         await many(sql("supersede_shared"), [{"type": s.type, "id": s.id} for s in staged if s.version > 1])
         rows = [self._shared_row(s, cid) for s in staged]
-        if await many(sql("put_shared"), rows) != len(rows):
+        if await self.transaction.run_all(sql("put_shared"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
         self._shared = {}
 

@@ -14,14 +14,16 @@ import re
 from collections import deque, namedtuple
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg import errors, pq
 from psycopg.adapt import Transformer
+from psycopg.types.json import Jsonb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _BAD = {pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.PIPELINE_ABORTED}
 _QUOTED = re.compile(r'["\\]')
+MOST_STATEMENTS = 500
 DURABLY: LiteralString = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, '', '')"
 """A transaction that writes nothing but a mark in the log, and waits until all before it is on disk."""
 
@@ -42,7 +45,7 @@ class Prepared:
     names: tuple[str, ...]
 
 
-@cache
+@lru_cache(maxsize=4096)
 def prepared(text: LiteralString) -> Prepared:
     """Return a statement with named placeholders (`%(name)s`) as PostgreSQL prepares it."""
     names: dict[str, int] = {}
@@ -78,6 +81,7 @@ def _element(value: Any) -> str:
 
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     str: str.encode,
+    Jsonb: lambda value: orjson.dumps(value.obj),
     bytes: bytes,
     bool: lambda value: b"t" if value else b"f",
     datetime: lambda value: value.isoformat().encode(),
@@ -94,6 +98,7 @@ class Command:
     statement: Prepared
     params: Mapping[str, Any]
     rows: list[Any] = field(default_factory=list)
+    count: int = 0
     error: Exception | None = None
 
 
@@ -115,20 +120,45 @@ class Wire:
         self._loop.add_reader(self._pg.socket, self._readable)
 
     @classmethod
-    async def open(cls, conninfo: str, *, most_ms: int, name: str) -> Wire:
-        """Connect. `most_ms` bounds one statement. Commits are durable by the barrier, not one by one."""
-        options = f"-c synchronous_commit=off -c statement_timeout={most_ms} -c plan_cache_mode=force_generic_plan"
-        # What is fetched is always few rows by key, whatever the statistics of a young table say.
-        options += " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
+    async def open(cls, conninfo: str, *, durable: bool, most_ms: int, name: str, by_key: bool = False) -> Wire:
+        """Connect. `most_ms` bounds one statement; without `durable` only a barrier makes commits durable.
+
+        `by_key` is for statements that fetch few rows by key, whatever a young table's statistics say.
+        """
+        options = f"-c synchronous_commit={'on' if durable else 'off'} -c statement_timeout={most_ms}"
+        options += " -c plan_cache_mode=force_generic_plan"
+        if by_key:
+            options += " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
         connection = await psycopg.AsyncConnection.connect(
             conninfo, autocommit=True, options=options, application_name=name, connect_timeout=10
         )
         return cls(connection)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it is whole and nothing is on its way."""
+        return not self._expected and not self.broken
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can serve another: quiet, outside a transaction, not worn by many statements."""
+        outside = self._pg.transaction_status == pq.TransactionStatus.IDLE
+        return self.quiet and outside and len(self._known) < MOST_STATEMENTS
+
     async def close(self) -> None:
         """Leave the connection; whoever waits is told that it broke."""
         self._fail(errors.ConnectionDoesNotExist("the connection was closed"))
         await self._connection.close()
+
+    def script(self, text: LiteralString) -> None:
+        """Run several statements at once, blocking: for migrations, before anybody is served."""
+        self._pg.exit_pipeline_mode()
+        self._pg.nonblocking = 0
+        result = self._pg.exec_(text.encode())
+        self._pg.nonblocking = 1
+        self._pg.enter_pipeline_mode()
+        if result.status in _BAD:
+            raise errors.error_from_result(result)
 
     async def exchange(self, commands: Sequence[Command], *, barrier: bool = False) -> None:
         """Send all, each its own transaction, and wait for all; with a barrier, until they are on disk.
@@ -199,8 +229,10 @@ class Wire:
                 self._known.discard(command.statement.name)
             if command.error is None:
                 command.error = errors.error_from_result(result)
-        elif runs and result.status == pq.ExecStatus.TUPLES_OK:
-            command.rows = self._load(command.statement, result)
+        elif runs:
+            command.count = result.command_tuples or 0
+            if result.status == pq.ExecStatus.TUPLES_OK:
+                command.rows = self._load(command.statement, result)
 
     def _load(self, statement: Prepared, result: pq.abc.PGresult) -> list[Any]:
         make = self._rows.get(statement.name)
