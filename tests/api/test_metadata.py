@@ -39,7 +39,14 @@ async def test_every_declared_search_parameter_is_taken_and_no_other(world: Worl
         declared = {p["name"] for p in resource.get("searchParam", [])}
         assert declared == {code for code, _ in searchable(resource["type"])}
     patient = next(r for r in rest["resource"] if r["type"] == "Observation")
-    samples = {"token": "x", "reference": "Patient/1", "date": "2026", "number": "1"}
+    samples = {
+        "token": "x",
+        "reference": "Patient/1",
+        "date": "2026",
+        "number": "1",
+        "quantity": "1",
+        "composite": "x$2026",
+    }
     for parameter in patient["searchParam"]:
         value = samples.get(parameter["type"], "x")
         response = await world.get(f"/Observation?{parameter['name']}={value}", world.system())
