@@ -14,8 +14,9 @@ from uuid import UUID
 
 from overblik.store.copy_format import encode
 from overblik.store.database import Transaction
+from overblik.store.index_rows import NARROW, narrow_rows
 from overblik.store.queries import sql
-from overblik.store.unit import Unit
+from overblik.store.unit import DICTIONARY, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,10 +38,7 @@ RESOURCE: Columns = {
     "source": "text", "via": "text", "origins": "text[]", "labels": "text[]", "others": "int8[]",
     "clinical_from": "timestamptz", "clinical_to": "timestamptz", "recorded_at": "timestamptz",
     "received_at": "timestamptz", "created_cid": "int8", "cid": "int8", "fact_key": "text", "facets": "jsonb",
-    "tokens": "int8[]", "index_version": "int2",
-}  # fmt: skip
-DATE: Columns = {
-    "pid": "int8", "rid": "int8", "type": "text", "param": "text", "lo": "timestamptz", "hi": "timestamptz",
+    "tokens": "int8[]", "headline": "int8", "sort_at": "timestamptz", "sort_to": "timestamptz", "index_version": "int2",
 }  # fmt: skip
 LOCATOR: Columns = {"id": "text", "type": "text", "pid": "int8", "rid": "int8"}
 RELATION: Columns = {
@@ -173,7 +171,9 @@ class CopyUnit(Unit):
             row["created_cid"] = row["cid"]
         await self._copy("locator", LOCATOR, sorted(made, key=lambda row: row["id"]))
         await self._copy("resource", RESOURCE, made)
-        await self._copy("index_date", DATE, [date for row in made for date in row["dates"]])
+        await DICTIONARY.note(self.transaction, made)
+        for table, columns in NARROW.items():
+            await self._copy(table, columns, narrow_rows(made, table))
         await self._copy("relation", RELATION, [r for s in new for r in _relations(s, rows[s.pid, s.rid])])
         await self._copy("membership", MEMBERSHIP, [m for s in new for m in _memberships(s)])
 

@@ -24,12 +24,37 @@ from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, T
 from overblik.store.search.conditions import DIGITS, Condition, Scope, among, digests, record_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from overblik.fhir.query import Criterion, Query
 
 EVERYWHERE = frozenset({"_profile", "_security", "_tag", "_source", "status", "category", "gender", "active", "class",
                         "intent", "priority", "language", "clinical-status", "verification-status", "deceased",
                         "lifecycle-status", "use", "kind", "outcome"})  # fmt: skip
-"""Parameters of few values: a search by them alone walks the newest rows, for most of them match."""
+"""Parameters of few values: most rows match, as long as nothing better is known."""
+
+
+class Common:
+    """The tokens that stand in a good part of all rows: a search by them alone walks the newest rows.
+
+    Of the process: digests are keyed, so those of another database are other digests.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: frozenset[int] = frozenset()
+
+    def learn(self, tokens: Iterable[int]) -> None:
+        """Take what the statistics say; without any, the names of parameters decide."""
+        self._tokens = frozenset(tokens)
+
+    def has(self, criterion: Tokens | Links, scope: Scope) -> bool:
+        """Say whether one of a criterion's values is common."""
+        if not self._tokens:
+            return criterion.param in EVERYWHERE
+        return not self._tokens.isdisjoint(digests(criterion, scope))
+
+
+COMMON = Common()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +110,7 @@ def _of_record(who: Condition) -> Driver:
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     """Choose for a search over all records."""
     coded = [c for c in criteria if isinstance(c, Tokens | Links)]
-    rare = [c for c in coded if c.param not in EVERYWHERE and c.param != headline_token(scope.type)]
+    rare = [c for c in coded if c.param != headline_token(scope.type) and not COMMON.has(c, scope)]
     if rare:
         return _by_tokens(rare, scope)
     texts = [c for c in criteria if isinstance(c, Strings)]
