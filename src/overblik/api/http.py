@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from overblik.api.negotiation import JSON_ANSWER, Form, form_of, read_body
 from overblik.fhir.dates import instant
-from overblik.fhir.errors import Malformed, NotAcceptable, Unsupported
-from overblik.fhir.strict_json import dumps, load_object
+from overblik.fhir.errors import Malformed, NotAcceptable
+from overblik.fhir.strict_json import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     from overblik.trust.work import Stored
     from overblik.trust.writer import Writer
 
-FHIR_JSON = "application/fhir+json"
-_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 
@@ -62,14 +63,13 @@ class Request:
         return values[0] if values else ""
 
     def json(self) -> Json:
-        """Return the body as a JSON object; refuse what is not FHIR JSON in UTF-8."""
-        media, _, parameters = self.headers.get("content-type", FHIR_JSON).partition(";")
-        if media.strip().lower() not in _JSON_TYPES:
-            raise Unsupported("content-type", f"Send the body as {FHIR_JSON}.")
-        charset = parameters.lower().replace('"', "").partition("charset=")[2].strip()
-        if charset not in {"", "utf-8", "utf8"}:
-            raise Unsupported("charset", "FHIR JSON is always UTF-8.")
-        return load_object(self.body)
+        """Return the body, FHIR JSON or FHIR XML in UTF-8, as a parsed JSON object; refuse anything else."""
+        return read_body(self.headers.get("content-type", ""), self.body)
+
+    @property
+    def form(self) -> Form:
+        """How the answer is to look; NotAcceptable or Malformed where it cannot look so."""
+        return form_of(self.headers.get("accept", ""), self.one, lenient=self.lenient)
 
     @property
     def if_match(self) -> int | None:
@@ -95,20 +95,39 @@ class Response:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    media: str = FHIR_JSON + "; charset=utf-8"
+    media: str = JSON_ANSWER
 
 
 def require_json_answer(request: Request) -> None:
-    """Refuse a format that is not written here, before anything is looked up."""
-    wanted = request.one("_format").lower() or request.headers.get("accept", "").lower()
-    if not wanted or "json" in wanted or "*/*" in wanted or "application/*" in wanted:
-        return
-    raise NotAcceptable("format", f"Answers come as {FHIR_JSON}.")
+    """Refuse a form that is not written here, before anything is looked up."""
+    _ = request.form
+
+
+def shaped(request: Request, response: Response) -> Response:
+    """Give an answer the form that was asked for; every answer of an interaction passes here.
+
+    The everyday JSON leaves as it is, and so does a Binary that is sent as it came. What was written
+    stays written: where XML cannot say it, the answer to a write comes as JSON.
+    """
+    is_resource = response.media == JSON_ANSWER and "Content-Disposition" not in response.headers
+    if not (is_resource and response.body) or (form := request.form).as_stored:
+        return response
+    try:
+        return replace(response, body=form.rewrite(response.body), media=form.media)
+    except NotAcceptable:
+        if request.method in {"GET", "HEAD"}:
+            raise
+        return response
 
 
 def resource_response(status: int, found: Disclosed) -> Response:
     """Send one version of a resource."""
     return Response(status, found.bytes(), version_headers(found.version, found.updated))
+
+
+def as_stored(found: Disclosed) -> Any:
+    """Return a resource for a Bundle, as bytes that are not parsed on their way out."""
+    return orjson.Fragment(found.bytes())
 
 
 def stored_response(request: Request, status: int, stored: Stored) -> Response:

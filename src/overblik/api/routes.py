@@ -17,8 +17,9 @@ import structlog
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route as HttpRoute
 
-from overblik.api.http import FHIR_JSON, Request, Response, Services
+from overblik.api.http import Request, Response, Services, shaped
 from overblik.api.interactions import metadata, operations, read, search, transaction, write
+from overblik.api.negotiation import outcome_in
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import (
     Malformed,
@@ -30,8 +31,7 @@ from overblik.fhir.errors import (
     Unauthenticated,
     Unavailable,
 )
-from overblik.fhir.outcome import operation_outcome
-from overblik.fhir.strict_json import MAX_BYTES, dumps
+from overblik.fhir.strict_json import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,11 +104,11 @@ def _endpoint(
         try:
             response = await _answer(services, authenticate, methods, prefix, http, request_id)
         except OverblikError as error:
-            response = _refusal(error, methods)
+            response = _refusal(error, methods, http)
         except Exception:
             log.exception("api.fault", request=str(request_id))
             fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
-            response = _refusal(fault, methods)
+            response = _refusal(fault, methods, http)
         return _sent(http.method, response, str(request_id))
 
     return endpoint
@@ -144,7 +144,7 @@ async def _answer(
         headers=dict(http.headers),
         body=body,
     )
-    return await route.interaction(services, request)
+    return shaped(request, await route.interaction(services, request))
 
 
 async def _caller(authenticate: Authenticate, http: HttpRequest, request_id: UUID, *, open_: bool) -> Any:
@@ -178,7 +178,7 @@ def _form(body: bytes) -> list[tuple[str, str]]:
         raise Malformed("form-invalid", "The form is not UTF-8.") from None
 
 
-def _refusal(error: OverblikError, methods: dict[str, Route]) -> Response:
+def _refusal(error: OverblikError, methods: dict[str, Route], http: HttpRequest) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
@@ -186,7 +186,8 @@ def _refusal(error: OverblikError, methods: dict[str, Route]) -> Response:
         headers["Retry-After"] = "1"
     elif isinstance(error, NotAllowed):
         headers["Allow"] = ", ".join(sorted(methods))
-    return Response(error.status, dumps(operation_outcome(error.issues)), headers, FHIR_JSON + "; charset=utf-8")
+    body, media = outcome_in(http.headers.get("accept", ""), http.query_params.get("_format", ""), error.issues)
+    return Response(error.status, body, headers, media)
 
 
 _ALWAYS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from overblik.api.http import FHIR_JSON, Response, require_json_answer
+from overblik.api.http import Response, require_json_answer
+from overblik.api.negotiation import FHIR_JSON, FHIR_XML
 from overblik.fhir.definitions import r4
 from overblik.fhir.query import searchable
 from overblik.fhir.strict_json import dumps
@@ -32,7 +33,7 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
         "software": {"name": "Overblik", "version": services.software},
         "implementation": {"description": f"Overblik ({services.mode})", "url": base},
         "fhirVersion": r4().version,
-        "format": [FHIR_JSON],
+        "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
         "rest": [
             {
                 "mode": "server",

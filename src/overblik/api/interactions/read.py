@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from overblik.api.http import FHIR_JSON, Response, require_json_answer, resource_response, version_headers
+from overblik.api.http import Response, require_json_answer, resource_response, version_headers
+from overblik.api.negotiation import asks_for_fhir
 from overblik.fhir.dates import instant
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.strict_json import dumps
@@ -26,13 +27,13 @@ async def read(services: Services, request: Request) -> Response:
 
 
 async def read_binary(services: Services, request: Request) -> Response:
-    """Return a Binary: as it came, or as a resource where FHIR JSON is asked for.
+    """Return a Binary: as it came, or as a resource where FHIR JSON or FHIR XML is asked for.
 
     https://hl7.org/fhir/R4/binary.html#rest. What is sent as it came is never shown by a browser as
     a page of ours.
     """
     found, media, raw = await services.door.binary(request.caller, request.id)
-    wants_resource = "fhir+json" in (request.headers.get("accept", "") + request.one("_format"))
+    wants_resource = asks_for_fhir(request.headers.get("accept", ""), request.one("_format"))
     resource = found.json()
     if raw is None:
         raw = base64.b64decode(resource.get("data", ""))
@@ -67,7 +68,7 @@ async def history(services: Services, request: Request) -> Response:
         "total": len(versions),
         "entry": [_history_entry(request.base, version) for version in versions],
     }
-    return Response(200, dumps(bundle), media=FHIR_JSON + "; charset=utf-8")
+    return Response(200, dumps(bundle))
 
 
 def _history_entry(base: str, version: Disclosed) -> Json:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from overblik.api.http import Request, Services
+    from overblik.api.negotiation import Form
     from overblik.fhir.strict_json import Json
     from overblik.trust.work import Stored, Work
 
@@ -199,7 +200,7 @@ def _written(request: Request, entry: Json, stored: Stored) -> Json:
 async def _batch_entry(services: Services, request: Request, entry: Json) -> Json:
     """Process one entry on its own; its error is its own answer."""
     try:
-        response = await _one(services, request, entry)
+        response, form = await _one(services, request, entry)
     except OverblikError as error:
         outcome = operation_outcome(error.issues)
         return {"response": {"status": _status(error.status), "outcome": outcome}}
@@ -209,7 +210,7 @@ async def _batch_entry(services: Services, request: Request, entry: Json) -> Jso
     if "Location" in response.headers:
         answer["response"]["location"] = response.headers["Location"]
     if response.body:
-        answer["resource"] = loads(response.body)
+        answer["resource"] = form.part(loads(response.body))
     return answer
 
 
@@ -217,7 +218,7 @@ def _status(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
 
 
-async def _one(services: Services, request: Request, entry: Json) -> Response:
+async def _one(services: Services, request: Request, entry: Json) -> tuple[Response, Form]:
     method = entry["request"]["method"]
     resource_type, resource_id, query = _target(entry["request"]["url"])
     headers = {"accept": "application/fhir+json"}
@@ -233,8 +234,9 @@ async def _one(services: Services, request: Request, entry: Json) -> Response:
         body=dumps(entry["resource"]) if "resource" in entry else b"",
     )
     if method == "GET":
-        return await (reading.read if resource_id else searching.search)(services, one)
+        response = await (reading.read if resource_id else searching.search)(services, one)
+        return response, one.form
     handlers = {"POST": writing.create, "PUT": writing.update, "DELETE": writing.delete}
     if method not in handlers:
         raise NotFound
-    return await handlers[method](services, one)
+    return await handlers[method](services, one), one.form
