@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from overblik.fhir.errors import TooMany, Unavailable
 from overblik.store.lanes import Lane
+from overblik.store.server import require_usable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -84,6 +85,7 @@ class Database:
     """Everything that one process has open to one PostgreSQL server."""
 
     def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik") -> None:
+        self._conninfo = conninfo
         self._reads = Lane(conninfo, f"{name}-reads")
         self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
         self._pool = AsyncConnectionPool(
@@ -105,15 +107,8 @@ class Database:
 
     async def open(self, *, allow_unsafe: bool = False) -> None:
         """Connect, and refuse a server that can lose what it has acknowledged."""
+        await require_usable(self._conninfo, allow_unsafe=allow_unsafe)
         await self._pool.open()
-        rows = await self.fetch(
-            "select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,"
-            " current_setting('server_version_num')::int as version"
-        )
-        if rows[0].version < 180000:
-            raise Unavailable("postgres-too-old", "PostgreSQL 18 or newer is needed.")
-        if (rows[0].fsync, rows[0].pages) != ("on", "on") and not allow_unsafe:
-            raise Unavailable("postgres-not-durable", "fsync or full_page_writes is off; switch them on.")
 
     async def close(self) -> None:
         """Close every connection."""
