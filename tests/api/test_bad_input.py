@@ -109,11 +109,23 @@ async def test_another_format_is_refused_by_name(world: World, media: str) -> No
     assert "application/fhir+json" in response.text or "UTF-8" in response.text
 
 
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "PUT", "TRACE"])
-async def test_a_method_not_done_here_says_which_are(world: World, method: str) -> None:
-    response = await world.http.request(method, "/fhir/Patient", headers=world.system())
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("OPTIONS", "/Patient", "DELETE, GET, PATCH, POST, PUT"),
+        ("TRACE", "/Patient", "DELETE, GET, PATCH, POST, PUT"),
+        ("POST", "/Patient/x", "DELETE, GET, PATCH, PUT"),
+        ("PUT", "/Patient/x/$everything", "GET, POST"),
+        ("DELETE", "/Observation/$lastn", "GET, POST"),
+        ("PUT", "/Patient/x/_history/1", "GET"),
+        ("POST", "/metadata", "GET"),
+        ("GET", "", "POST"),
+    ],
+)
+async def test_a_method_not_done_here_says_which_are(world: World, method: str, path: str, allowed: str) -> None:
+    response = await world.http.request(method, f"/fhir{path}", headers=world.system())
     assert response.status_code == 405
-    assert "GET" in response.headers["Allow"]
+    assert response.headers["Allow"] == allowed
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The FHIR routes as a table, and the one way in that all of them share.
 
-    request -> limits -> caller -> interaction -> response
+    request -> route -> caller -> limits -> interaction -> shaped response
                             └── any expected error -> OperationOutcome
 
 Order matters: a literal path stands before the pattern that would also match it.
@@ -18,13 +18,12 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route as HttpRoute
 
 from overblik.api.http import Request, Response, Services, shaped
-from overblik.api.interactions import metadata, operations, read, search, transaction, write
+from overblik.api.interactions import bundle, everything, history, lastn, metadata, operations, read, search, write
+from overblik.api.matching import find, matches
 from overblik.api.negotiation import outcome_in
-from overblik.fhir.definitions import r4
 from overblik.fhir.errors import (
     Malformed,
     NotAllowed,
-    NotFound,
     OverblikError,
     TooLarge,
     TooMany,
@@ -62,73 +61,65 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metadata", "capabilities", metadata.capabilities, open=True),
     Route("POST", "/$process-message", "$process-message", operations.process_message),
     Route("GET", "/Patient/{id}/$overview", "$overview", operations.overview),
-    Route("POST", "/{type}/_search", "", search.search),
+    Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
+    Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
+    Route("GET", "/Observation/$lastn", "$lastn", lastn.lastn),
+    Route("POST", "/Observation/$lastn", "$lastn", lastn.lastn),
+    Route("GET", "/{type}/{id}/$meta", "$meta", operations.meta),
+    Route("POST", "/{type}/{id}/$meta", "$meta", operations.meta),
+    Route("GET", "/{type}/{id}/_history/{version}/$meta", "$meta", operations.meta),
+    Route("POST", "/{type}/_search", "search-type", search.search),
+    Route("GET", "/_history", "history-system", history.of_system),
+    Route("GET", "/{type}/_history", "history-type", history.of_type),
     Route("GET", "/{type}/{id}/_history/{version}", "vread", read.vread),
-    Route("GET", "/{type}/{id}/_history", "history-instance", read.history),
+    Route("GET", "/{type}/{id}/_history", "history-instance", history.of_instance),
     Route("GET", "/{type}/{id}", "read", read.read),
     Route("PUT", "/{type}/{id}", "update", write.update),
+    Route("PATCH", "/{type}/{id}", "patch", write.patch),
     Route("DELETE", "/{type}/{id}", "delete", write.delete),
     Route("GET", "/{type}", "search-type", search.search),
     Route("POST", "/{type}", "create", write.create),
-    Route("POST", "/", "transaction", transaction.bundle),
-    Route("POST", "", "batch", transaction.bundle),
+    Route("PUT", "/{type}", "conditionalUpdate", write.update_matched),
+    Route("PATCH", "/{type}", "conditionalPatch", write.patch_matched),
+    Route("DELETE", "/{type}", "conditionalDelete", write.delete_matched),
+    Route("POST", "/", "transaction", bundle.bundle),
+    Route("POST", "", "batch", bundle.bundle),
 )
-
-
-def http_routes(services: Services, authenticate: Authenticate, prefix: str = "/fhir") -> list[HttpRoute]:
-    """Return the Starlette routes of the table, methods on one path together."""
-    by_path: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
-        methods = by_path.setdefault(route.path, {})
-        methods[route.method] = route
-    by_path["/{rest:path}"] = dict.fromkeys(_METHODS, Route("*", "/{rest:path}", "", _nothing))
-    return [
-        HttpRoute(prefix + path, _endpoint(services, authenticate, methods, prefix), methods=_METHODS)
-        for path, methods in by_path.items()
-    ]
-
-
-async def _nothing(_: Services, __: Request) -> Response:
-    """Answer every other path like one that is not there; the caller is known by then."""
-    raise NotFound
-
-
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
+def http_routes(services: Services, authenticate: Authenticate, prefix: str = "/fhir") -> list[HttpRoute]:
+    """Return the Starlette routes: everything below the base goes by the table."""
+    endpoint = _endpoint(services, authenticate, prefix)
+    return [HttpRoute(prefix + path, endpoint, methods=_METHODS) for path in ("", "/{rest:path}")]
+
+
 def _endpoint(
-    services: Services, authenticate: Authenticate, methods: dict[str, Route], prefix: str
+    services: Services, authenticate: Authenticate, prefix: str
 ) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     async def endpoint(http: HttpRequest) -> HttpResponse:
         request_id = uuid4()
+        path = "/" + http.path_params["rest"] if "rest" in http.path_params else ""
         try:
-            response = await _answer(services, authenticate, methods, prefix, http, request_id)
+            response = await _answer(services, authenticate, prefix, path, http, request_id)
         except OverblikError as error:
-            response = _refusal(error, methods, http)
+            response = _refusal(error, services, path, http)
         except Exception:
             log.exception("api.fault", request=str(request_id))
             fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
-            response = _refusal(fault, methods, http)
+            response = _refusal(fault, services, path, http)
         return _sent(http.method, response, str(request_id))
 
     return endpoint
 
 
 async def _answer(
-    services: Services,
-    authenticate: Authenticate,
-    methods: dict[str, Route],
-    prefix: str,
-    http: HttpRequest,
-    request_id: UUID,
+    services: Services, authenticate: Authenticate, prefix: str, path: str, http: HttpRequest, request_id: UUID
 ) -> Response:
-    route = methods.get("GET" if http.method == "HEAD" else http.method)
-    caller = await _caller(authenticate, http, request_id, open_=route is not None and route.open)
-    if route is None:
-        raise NotAllowed("method-not-allowed", f"This path takes {', '.join(sorted(methods))}.")
-    resource_type = http.path_params.get("type", "")
-    if resource_type and resource_type not in r4().resource_types:
-        raise NotFound
+    known = matches(services.routes, path)
+    open_ = http.method in {"GET", "HEAD"} and "GET" in known and known["GET"][0].open
+    caller = await _caller(authenticate, http, request_id, open_=open_)
+    route, named = find(services.routes, http.method, path)
     body = await _body(http) if http.method in {"POST", "PUT", "PATCH"} else b""
     pairs = [(key, value) for key, value in http.query_params.multi_items()]
     if route.path.endswith("_search"):
@@ -137,9 +128,9 @@ async def _answer(
         method=http.method,
         base=f"{http.url.scheme}://{http.url.netloc}{prefix}",
         caller=caller,
-        type=resource_type or ("Patient" if "/Patient/" in route.path else ""),
-        id=http.path_params.get("id", ""),
-        version=http.path_params.get("version", ""),
+        type=named.get("type", ""),
+        id=named.get("id", ""),
+        version=named.get("version", ""),
         pairs=tuple(pairs),
         headers=dict(http.headers),
         body=body,
@@ -178,14 +169,14 @@ def _form(body: bytes) -> list[tuple[str, str]]:
         raise Malformed("form-invalid", "The form is not UTF-8.") from None
 
 
-def _refusal(error: OverblikError, methods: dict[str, Route], http: HttpRequest) -> Response:
+def _refusal(error: OverblikError, services: Services, path: str, http: HttpRequest) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
     elif isinstance(error, (TooMany, Unavailable)):
         headers["Retry-After"] = "1"
     elif isinstance(error, NotAllowed):
-        headers["Allow"] = ", ".join(sorted(methods))
+        headers["Allow"] = ", ".join(sorted(matches(services.routes, path)))
     body, media = outcome_in(http.headers.get("accept", ""), http.query_params.get("_format", ""), error.issues)
     return Response(error.status, body, headers, media)
 
