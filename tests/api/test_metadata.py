@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.api.routes import ROUTES
+from overblik.fhir.definitions import r4
 from overblik.fhir.query import searchable
 
 if TYPE_CHECKING:
@@ -26,11 +27,99 @@ async def test_it_is_open_to_everyone_and_names_the_version(world: World) -> Non
     assert found["rest"][0]["mode"] == "server"
 
 
-async def test_every_interaction_of_the_routes_is_declared_and_no_other(world: World) -> None:
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Patient": {"identifier": [{"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}]},
+    "Observation": {"status": "final", "code": {"text": "x"}, "identifier": [{"value": "i"}]},
+    "Organization": {"identifier": [{"value": "i"}], "name": "x"},
+}
+ADDED = [{"op": "add", "path": "/language", "value": "da"}]
+
+
+def calls(base: str, body: dict[str, Any], condition: str) -> dict[str, tuple[str, str, Any]]:
+    """Return (method, path, body) of each interaction with one resource, by its code in the statement."""
+    kind, own = body["resourceType"], f"/{body['resourceType']}/{body['id']}"
+    return {
+        "read": ("GET", own, None),
+        "vread": ("GET", f"{own}/_history/1", None),
+        "history-instance": ("GET", f"{own}/_history", None),
+        "history-type": ("GET", f"/{kind}/_history", None),
+        "search-type": ("GET", f"/{kind}?_id={body['id']}", None),
+        "update": ("PUT", own, body),
+        "patch": ("PATCH", own, ADDED),
+        "conditionalUpdate": ("PUT", f"/{kind}?{condition}", body),
+        "conditionalPatch": ("PATCH", f"/{kind}?{condition}", ADDED),
+        "$meta": ("GET", f"{own}/$meta", None),
+        "$everything": ("GET", f"{own}/$everything", None),
+        "$overview": ("GET", f"{own}/$overview", None),
+        "$lastn": ("GET", f"/{kind}/$lastn?patient={base}", None),
+        "create": ("POST", f"/{kind}", {k: v for k, v in body.items() if k != "id"}),
+        "delete": ("DELETE", own, None),
+        "conditionalDelete": ("DELETE", f"/{kind}?{condition}", None),
+    }
+
+
+def stated(resource: dict[str, Any]) -> set[str]:
+    """Return everything that the statement says can be done with a type."""
+    found = {i["code"] for i in resource["interaction"]} | {f"${o['name']}" for o in resource.get("operation", [])}
+    if resource["conditionalUpdate"]:
+        found |= {"conditionalUpdate", "conditionalPatch"}  # R4 has no word of its own for the second
+    return found | ({"conditionalDelete"} if resource["conditionalDelete"] == "single" else set())
+
+
+@pytest.mark.parametrize("kind", sorted(EXAMPLES))
+async def test_everything_stated_works_and_everything_that_works_is_stated(world: World, kind: str) -> None:
+    resource = next(r for r in (await statement(world))["rest"][0]["resource"] if r["type"] == kind)
+    patient = await world.post("/Patient", world.system(), {"resourceType": "Patient", **EXAMPLES["Patient"]})
+    example = {"resourceType": kind, **EXAMPLES[kind]}
+    works = set()
+    for code in calls("", {"resourceType": kind, "id": "x"}, "x"):
+        body = (await world.post(f"/{kind}", world.system(), example)).json()
+        method, path, content = calls(patient.json()["id"], body, f"_id={body['id']}")[code]
+        media = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
+        response = await world.http.request(method, f"/fhir{path}", headers=world.system() | media, json=content)
+        works |= {code} if response.status_code < 300 else set()
+    assert works == stated(resource)
+
+
+async def test_what_is_stated_of_the_whole_system_works(world: World) -> None:
     rest = (await statement(world))["rest"][0]
-    declared = {i["code"] for r in rest["resource"] for i in r["interaction"]}
-    declared |= {i["code"] for i in rest["interaction"]} | {f"${o['name']}" for o in rest["operation"]}
-    assert declared | {"capabilities", ""} == {route.code for route in ROUTES}
+    assert {i["code"] for i in rest["interaction"]} == {"transaction", "batch", "history-system"}
+    assert {o["name"] for o in rest["operation"]} == {"process-message"}
+    for kind in ("batch", "transaction"):
+        sent = {"resourceType": "Bundle", "type": kind}
+        assert (await world.post("", world.system(), sent)).status_code == 200
+    assert (await world.get("/_history", world.system())).status_code == 200
+
+
+async def test_every_route_is_stated(world: World) -> None:
+    """A route that says nothing of itself would work without being stated."""
+    rest = (await statement(world))["rest"][0]
+    known = {"capabilities"} | {i["code"] for i in rest["interaction"]}
+    known |= {f"${o['name']}" for o in rest["operation"]}
+    for resource in rest["resource"]:
+        known |= stated(resource)
+    assert {route.code for route in ROUTES} == known
+
+
+async def test_every_type_stated_is_kept_and_no_other(world: World) -> None:
+    rest = (await statement(world))["rest"][0]
+    stated_types = {r["type"] for r in rest["resource"]}
+    for kind in sorted(r4().resource_types | {"Nonsense", "metadata2"}):
+        response = await world.get(f"/{kind}/none/_history", world.system())
+        listed = await world.get(f"/{kind}?_id=none", world.system())
+        assert (response.status_code, listed.status_code == 200) == (404, kind in stated_types), kind
+
+
+async def test_conditions_on_reads_and_creates_are_kept_as_stated(world: World) -> None:
+    resources = (await statement(world))["rest"][0]["resource"]
+    assert all(r["conditionalCreate"] and r["conditionalRead"] == "full-support" for r in resources)
+    example = {"resourceType": "Patient", **EXAMPLES["Patient"]}
+    created = await world.post("/Patient", world.source(), example)
+    again = await world.post("/Patient", world.source(), example, headers={"If-None-Exist": "identifier=2512489996"})
+    assert (again.status_code, again.json()["id"]) == (200, created.json()["id"])
+    for header in ({"If-None-Match": 'W/"1"'}, {"If-Modified-Since": created.headers["Last-Modified"]}):
+        read = await world.get(f"/Patient/{created.json()['id']}", world.source(), headers=header)
+        assert read.status_code == 304
 
 
 async def test_every_declared_search_parameter_is_taken_and_no_other(world: World) -> None:
@@ -39,7 +128,14 @@ async def test_every_declared_search_parameter_is_taken_and_no_other(world: Worl
         declared = {p["name"] for p in resource.get("searchParam", [])}
         assert declared == {code for code, _ in searchable(resource["type"])}
     patient = next(r for r in rest["resource"] if r["type"] == "Observation")
-    samples = {"token": "x", "reference": "Patient/1", "date": "2026", "number": "1"}
+    samples = {
+        "token": "x",
+        "reference": "Patient/1",
+        "date": "2026",
+        "number": "1",
+        "quantity": "1",
+        "composite": "x$2026",
+    }
     for parameter in patient["searchParam"]:
         value = samples.get(parameter["type"], "x")
         response = await world.get(f"/Observation?{parameter['name']}={value}", world.system())

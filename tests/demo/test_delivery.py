@@ -70,7 +70,7 @@ async def test_the_flaws_made_on_purpose_are_seen(world: World) -> None:
     world.clock.set(steps["report"].until)
     seen = await world.overview(INGER.cpr, world.professional(GP.unit.sor, GP.id))
     disputed = [m for m in seen["medication"] if m["disagreement"]]
-    assert [m["name"] for m in disputed] == ["Amlodipin 5 mg, tabletter / Amlodipin 10 mg, tabletter"]
+    assert [m["name"] for m in disputed] == ["Amlodipin 10 mg, tabletter / Amlodipin 5 mg, tabletter"]
     assert [r["corrected"] for result in seen["results"] for r in result["readings"]].count(True) == 1
     assert [a["status"] for a in seen["appointments"]].count("cancelled") == 1
     assert [s["name"] for s in seen["sources"] if s["state"] == "silent"] == [

@@ -13,12 +13,15 @@ from overblik.fhir.dates import EARLIEST, LATEST, Interval, parse_interval
 from overblik.fhir.identifiers import CPR, GLN
 from overblik.fhir.index import (
     INDEX_VERSION,
+    Narrow,
     index_row,
     interval_of,
     patient_references,
     token_digest,
     token_digests,
 )
+from overblik.fhir.index.parameters import headline_date, headlines
+from overblik.fhir.index.row import WIDEST
 from overblik.fhir.query import Tokens, parse_query
 
 if TYPE_CHECKING:
@@ -142,7 +145,7 @@ def test_a_stored_token_is_found_by_each_of_its_forms_and_fits_64_bits(system: s
 
 def test_digests_are_those_that_stand_in_stored_rows() -> None:
     """Whoever changes the digest must make stored rows anew: raise INDEX_VERSION, then the number here."""
-    assert (INDEX_VERSION, token_digest(KEY, "Patient", "identifier", CPR, "0703480999")) == (1, 1782449148535030674)
+    assert (INDEX_VERSION, token_digest(KEY, "Patient", "identifier", CPR, "0703480999")) == (2, 7750964032195498048)
 
 
 def span(start: str, end: str) -> Interval:
@@ -198,25 +201,35 @@ DATED: list[tuple[str, Json]] = [
 
 
 @pytest.mark.parametrize(("kind", "elements"), DATED)
-def test_a_resource_is_found_by_its_own_date(kind: str, elements: Json) -> None:
+def test_a_resource_is_ordered_and_judged_by_its_own_date(kind: str, elements: Json) -> None:
     (value,) = elements.values()
     row = index_row({"resourceType": kind, **elements}, KEY)
     interval = interval_of("Period", value)
     assert interval is not None
-    assert row.dates == [("date", interval)]
-    assert row.clinical == interval
+    short = interval.end - interval.start <= WIDEST
+    assert headline_date(kind) == "date"
+    assert row.clinical == row.sort == interval
+    assert row.span == (interval if short else None)
+    kept = [d for d in row.dates if d.code == "date"]
+    assert kept == ([] if short else [Narrow("date", interval.start, interval.end)])
 
 
 def test_a_date_parameter_of_the_standard_keeps_its_meaning() -> None:
-    """A MedicationRequest's `date` is when it is to be given, not when it was written."""
+    """A MedicationRequest's `date` is when it is to be given, not when it was written, by which it is ordered."""
     timing = {"timing": {"event": ["2026-11-22"]}}
     request = {"resourceType": "MedicationRequest", "authoredOn": "2026-11-01", "dosageInstruction": [timing]}
-    assert index_row(request, KEY).dates == [("date", DAY)]
+    row = index_row(request, KEY)
+    assert DAY is not None
+    assert row.dates == [Narrow("date", *DAY)]
+    assert row.span == parse_interval("2026-11-01")
 
 
-def test_a_resource_without_dates_or_codes_has_an_empty_row() -> None:
-    row = index_row({"resourceType": "Observation", "status": "final"}, KEY)
-    assert (row.tokens, row.dates, row.clinical) == ([], [], None)
+def test_a_resource_without_anything_has_only_what_says_so() -> None:
+    row = index_row({"resourceType": "Observation"}, KEY)
+    absent = {token_digest(KEY, "Observation", f"{code}:missing", None, "true") for code in headlines("Observation")}
+    assert set(row.tokens) == absent
+    assert headlines("Observation") == {"identifier", "status", "code", "date"}
+    assert (row.dates, row.numbers, row.strings, row.headline, row.clinical, row.sort) == ([], [], [], [], None, None)
 
 
 def test_the_clinical_span_covers_all_dates() -> None:

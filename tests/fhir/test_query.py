@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,18 +16,30 @@ from overblik.fhir.errors import Malformed
 from overblik.fhir.identifiers import CPR, GLN
 from overblik.fhir.query import (
     MOST_CRITERIA,
-    MOST_DATES,
+    MOST_VALUES,
+    Amount,
+    Composites,
     Dates,
     Ids,
+    Links,
+    Missing,
+    Numbers,
     Patients,
     Query,
+    Strings,
     Tokens,
+    Updated,
     parse_query,
     searchable,
 )
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Criterion
+
+
+def amount(value: str, lo: str, hi: str) -> Amount:
+    return Amount(Decimal(value), Decimal(lo), Decimal(hi))
+
 
 PARSED: list[tuple[str, str, str, Criterion]] = [
     ("Patient", "_id", "a", Ids(("a",))),
@@ -66,7 +79,41 @@ PARSED: list[tuple[str, str, str, Criterion]] = [
     ("Observation", "patient.identifier", "070348-0999", Patients(identifiers=((CPR, "0703480999"),))),
     ("Observation", "subject:identifier", r"s|A\,B,s|C", Patients(identifiers=(("s", "A,B"), ("s", "C")))),
     ("Observation", "patient:identifier", "|A", Patients(identifiers=(("", "A"),))),
-]
+    # References: an id without a type is of any type the parameter may point to.
+    ("Observation", "encounter", "Encounter/1", Links("encounter", ("Encounter/1",))),
+    ("Observation", "encounter", "1", Links("encounter", ("Encounter/1", "EpisodeOfCare/1"))),
+    ("Observation", "specimen", "1,2", Links("specimen", ("Specimen/1", "Specimen/2"))),
+    ("Observation", "performer:Practitioner", "1", Links("performer", ("Practitioner/1",))),
+    ("Observation", "encounter", "http://x.dk/Encounter/1/_history/2",
+     Links("encounter", ("Encounter/1", "http://x.dk/Encounter/1"))),
+    ("Observation", "encounter", "urn:uuid:1", Links("encounter", ("urn:uuid:1",))),
+    ("Observation", "performer:identifier", "s|1", Tokens("performer:identifier", (("s", "1"),))),
+    ("Observation", "_profile", "http://p", Links("_profile", ("http://p",))),
+    # Texts are folded as they are kept.
+    ("Patient", "name", "Åse,Sør ", Strings("name", ("aase", "soer"))),
+    ("Patient", "family", r"A\,B", Strings("family", ("a,b",))),
+    # Numbers with what their digits imply.
+    ("RiskAssessment", "probability", "gt0.80",
+     Numbers("probability", (("gt", amount("0.80", "0.795", "0.805"), None),))),
+    ("Observation", "value-quantity", "5.4", Numbers("value-quantity", (("eq", amount("5.4", "5.35", "5.45"), None),))),
+    ("Observation", "value-quantity", "-100||mg",
+     Numbers("value-quantity", (("eq", amount("-100", "-100.5", "-99.5"), (None, "mg")),))),
+    ("Observation", "value-quantity", "le5|http://u|mg",
+     Numbers("value-quantity", (("le", amount("5", "4.5", "5.5"), ("http://u", "mg")),))),
+    # Composites: one part a component.
+    ("Observation", "code-value-quantity", "s|A$gt5",
+     Composites("code-value-quantity", (
+         (Tokens("", (("s", "A"),)), Numbers("", (("gt", amount("5", "4.5", "5.5"), None),))),
+     ))),
+    ("Observation", "code-value-concept", r"A$B,C\$D$E",
+     Composites("code-value-concept", (
+         (Tokens("", ((None, "A"),)), Tokens("", ((None, "B"),))),
+         (Tokens("", ((None, "C$D"),)), Tokens("", ((None, "E"),))),
+     ))),
+    ("Observation", "code:missing", "true", Missing("code", True)),
+    ("Observation", "date:missing", "false", Missing("date", False)),
+    ("Patient", "_lastUpdated", "ge2026-11", Updated((("ge", parse_interval("2026-11")),))),  # type: ignore[arg-type]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "name", "value", "criterion"), PARSED)
@@ -122,13 +169,25 @@ REFUSED = [
     ("Observation", "date", "xx2026", "search-value-invalid", "http.date"),
     ("Observation", "date", "GE2026", "search-value-invalid", "http.date"),
     ("Observation", "date", "2026,", "search-value-invalid", "http.date"),
-    ("Observation", "date", ",".join(["2026"] * (MOST_DATES + 1)), "search-too-long", "http.date"),
+    ("Observation", "date", ",".join(["2026"] * (MOST_VALUES + 1)), "search-too-long", "http.date"),
     ("Observation", "patient", "Group/1", "search-value-invalid", "http.patient"),
     ("Observation", "patient", "Patient/1/_history/2", "search-value-invalid", "http.patient"),
     ("Patient", "_id", "a\x00b", "search-value-invalid", "http._id"),
     ("Patient", "identifier", "a\x1fb", "search-value-invalid", "http.identifier"),
     ("Observation", "patient", "\x00", "search-value-invalid", "http.patient"),
     ("Observation", "date", "2026\n", "search-value-invalid", "http.date"),
+    ("Observation", "value-quantity", "five", "search-value-invalid", "http.value-quantity"),
+    ("Observation", "value-quantity", "5|mg", "search-value-invalid", "http.value-quantity"),
+    ("Observation", "value-quantity", "1e999", "search-value-invalid", "http.value-quantity"),
+    ("Observation", "value-quantity", "NaN", "search-value-invalid", "http.value-quantity"),
+    ("Observation", "value-quantity", ",".join(["1"] * (MOST_VALUES + 1)), "search-too-long", "http.value-quantity"),
+    ("Observation", "code-value-quantity", "A", "search-value-invalid", "http.code-value-quantity"),
+    ("Observation", "code-value-quantity", "A$", "search-value-invalid", "http.code-value-quantity"),
+    ("Observation", "code-value-quantity", "A$1$2", "search-value-invalid", "http.code-value-quantity"),
+    ("Observation", "code-value-quantity", "A$x", "search-value-invalid", "http.code-value-quantity"),
+    ("Observation", "code:missing", "yes", "search-value-invalid", "http.code"),
+    ("Patient", "name", " ", "search-value-invalid", "http.name"),
+    ("Patient", "_lastUpdated", "x", "search-value-invalid", "http._lastUpdated"),
 ]
 
 
@@ -149,13 +208,18 @@ def test_a_value_that_cannot_be_read_is_refused_even_leniently(
 UNKNOWN = [
     ("Patient", "dog"),
     ("Patient", "Identifier"),
-    ("Patient", "birthdate"),
+    ("Patient", "Birthdate"),
+    ("Location", "near"),
+    ("Patient", "_text"),
+    ("Patient", "family:exact"),
     ("Patient", "_sort"),
     ("Patient", "_include"),
     ("Patient", "identifier:of-type"),
     ("Observation", "code:not"),
     ("Observation", "code:text"),
-    ("Observation", "date:missing"),
+    ("Observation", "value-quantity:missing"),
+    ("Observation", "encounter:Patient"),
+    ("Observation", "code:identifier"),
     ("Observation", "patient:Patient"),
     ("Observation", "patient.name"),
     ("Organization", "patient"),
@@ -214,37 +278,73 @@ def test_more_criteria_than_the_limit_are_refused() -> None:
 
 
 def test_as_many_dates_as_the_limit_are_read() -> None:
-    (criterion,) = parse_query("Observation", [("date", ",".join(["2026"] * MOST_DATES))]).criteria
+    (criterion,) = parse_query("Observation", [("date", ",".join(["2026"] * MOST_VALUES))]).criteria
     assert isinstance(criterion, Dates)
-    assert len(criterion.values) == MOST_DATES
+    assert len(criterion.values) == MOST_VALUES
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters"),
+    ("kind", "some", "none"),
     [
-        ("Patient", [("_id", "token"), ("patient", "reference"), ("identifier", "token")]),
-        ("Organization", [("_id", "token"), ("identifier", "token")]),
-        (
-            "Observation",
-            [("_id", "token"), ("patient", "reference"), ("identifier", "token"), ("code", "token"), ("date", "date")],
-        ),
-        (
-            "Task",
-            [("_id", "token"), ("patient", "reference"), ("identifier", "token"), ("code", "token"), ("date", "date")],
-        ),
+        ("Patient", {"_lastUpdated": "date", "patient": "reference", "name": "string"}, {"near", "_text"}),
+        ("Organization", {"identifier": "token", "name": "string", "partof": "reference"}, {"patient", "date"}),
+        ("Observation", {"code": "token", "date": "date", "value-quantity": "quantity", "combo-code": "token",
+                         "code-value-quantity": "composite", "_profile": "uri"}, {"_content", "_filter"}),
+        ("Task", {"patient": "reference", "date": "date", "business-status": "token"}, {"subject:missing"}),
+        ("RiskAssessment", {"probability": "number"}, {"birthdate"}),
     ],
-)
-def test_what_a_type_can_be_searched_by(kind: str, parameters: list[tuple[str, str]]) -> None:
-    assert searchable(kind) == parameters
+)  # fmt: skip
+def test_what_a_type_can_be_searched_by(kind: str, some: dict[str, str], none: set[str]) -> None:
+    known = dict(searchable(kind))
+    assert some.items() <= known.items()
+    assert not none & known.keys()
 
 
-VALUES = {"token": "a", "reference": "1", "date": "2026"}
+def test_every_parameter_of_the_standard_can_be_asked_for_but_those_named_here() -> None:
+    """`near` needs a radius, `_text` and `_content` an index of words, `_query` and `_filter` a language."""
+    refused = {
+        f"{kind}.{code}"
+        for kind in r4().resource_types
+        for code in {c for base, c in r4().params if base in {kind, "Resource", "DomainResource"}}
+        if code not in dict(searchable(kind))
+    }
+    everywhere = {
+        f"{kind}.{code}" for kind in r4().resource_types for code in ("_text", "_content", "_query", "_filter")
+    }
+    assert refused - everywhere == {"Location.near", "Patient.age", "Patient.birthOrderBoolean"}
+
+
+VALUES = {"token": "a", "reference": "1", "date": "2026", "uri": "u", "string": "a", "number": "1", "quantity": "1"}
 
 
 @pytest.mark.parametrize("kind", sorted(r4().resource_types))
 def test_whatever_is_said_to_be_searchable_can_be_searched(kind: str) -> None:
     for name, sort in searchable(kind):
-        assert len(parse_query(kind, [(name, VALUES[sort])]).criteria) == 1
+        parts = len(r4().params[kind, name].component) if sort == "composite" else 1
+        value = "$".join(["2026"] * parts) if sort == "composite" else VALUES[sort]
+        assert len(parse_query(kind, [(name, value)]).criteria) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "oldest_first"),
+    [("Observation", "date", True), ("Observation", "-date", False), ("MedicationRequest", "-authoredon", False),
+     ("Patient", "birthdate", True)],
+)  # fmt: skip
+def test_a_search_is_ordered_by_the_headline_date_either_way(kind: str, value: str, oldest_first: bool) -> None:
+    query = parse_query(kind, [("_sort", value)])
+    assert query == Query(kind, (), applied=(("_sort", value),), oldest_first=oldest_first)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("Observation", "code"), ("Observation", "-date,code"), ("Observation", ""), ("Organization", "date"),
+     ("MedicationRequest", "date")],
+)  # fmt: skip
+def test_another_order_is_refused_and_says_which_there_are(kind: str, value: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_query(kind, [("_sort", value)])
+    assert (refused.value.code, refused.value.issues[0].expression) == ("search-parameter-unknown", "http._sort")
+    assert parse_query(kind, [("_sort", value)], lenient=True) == Query(kind, ())
 
 
 ESCAPED = st.text(st.characters(codec="utf-8", min_codepoint=0x20))

@@ -15,27 +15,25 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from overblik.api.http import FHIR_JSON, Request, Response, Services
-from overblik.fhir.definitions import r4
+from overblik.api.http import Request, Response, Services, shaped
+from overblik.api.matching import find, matches
+from overblik.api.negotiation import outcome_in
 from overblik.fhir.errors import (
     Malformed,
     NotAllowed,
-    NotFound,
     OverblikError,
     TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
 )
-from overblik.fhir.outcome import operation_outcome
-from overblik.fhir.strict_json import MAX_BYTES, dumps
+from overblik.fhir.strict_json import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
-    from overblik.api.routes import Route
     from overblik.trust.identity import Caller
 
     Authenticate = Callable[[str], Awaitable[Caller]]
@@ -51,32 +49,6 @@ _ALWAYS = (
 )
 
 
-class Paths:
-    """Finds the routes of a path: as many parts, literal parts alike, in the order of the table."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._by_length: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
-        for route in routes:
-            pattern = tuple(route.path.split("/")[1:])
-            self._by_length.setdefault(len(pattern), {}).setdefault(pattern, {})[route.method] = route
-
-    def find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
-        """Return the routes of a path by method, and its named parts; ({}, {}) where nothing stands."""
-        parts = path.split("/")[1:]
-        for pattern, methods in self._by_length.get(len(parts), {}).items():
-            named: dict[str, str] = {}
-            for wanted, part in zip(pattern, parts, strict=True):
-                if wanted[:1] == "{":
-                    if not part:
-                        break
-                    named[wanted[1:-1]] = part
-                elif wanted != part:
-                    break
-            else:
-                return methods, named
-        return {}, {}
-
-
 class Api:
     """The FHIR API below a prefix."""
 
@@ -84,53 +56,66 @@ class Api:
         self._services = services
         self._authenticate = authenticate
         self._prefix = prefix
-        self._paths = Paths(services.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error is an OperationOutcome."""
         request_id = uuid4()
-        methods, named = self._paths.find(scope["path"][len(self._prefix) :])
+        path = scope["path"][len(self._prefix) :]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"]
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
         try:
-            response = await self._answer(scope, receive, methods, named, request_id)
+            response = await self._answer(scope, receive, path, headers, pairs, request_id)
         except OverblikError as error:
-            response = refusal(error, methods)
+            response = self._refusal(error, path, headers, pairs)
         except Exception:
             log.exception("api.fault", request=str(request_id))
             fault = OverblikError("internal", "Something failed here; nothing was disclosed. Try again later.")
-            response = refusal(fault, methods)
+            response = self._refusal(fault, path, headers, pairs)
         await _send(send, scope["method"], response, request_id)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, methods: dict[str, Route], named: dict[str, str], request_id: UUID
+        self,
+        scope: Scope,
+        receive: Receive,
+        path: str,
+        headers: dict[str, str],
+        pairs: list[tuple[str, str]],
+        request_id: UUID,
     ) -> Response:
-        method = scope["method"]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        route = methods.get("GET" if method == "HEAD" else method)
-        caller = await self._caller(headers, request_id, open_=route is not None and route.open)
-        if not methods:
-            raise NotFound
-        if route is None:
-            raise NotAllowed("method-not-allowed", f"This path takes {', '.join(sorted(methods))}.")
-        resource_type = named.get("type", "")
-        if resource_type and resource_type not in r4().resource_types:
-            raise NotFound
+        method, routes = scope["method"], self._services.routes
+        known = matches(routes, path)
+        wanted = "GET" if method == "HEAD" else method
+        caller = await self._caller(headers, request_id, open_=wanted in known and known[wanted][0].open)
+        route, named = find(routes, method, path)
         body = await read_body(headers, receive) if method in _WITH_BODY else b""
-        query = scope["query_string"]
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
-        if route.path.endswith("_search"):
-            pairs += _form(body)
         request = Request(
             method=method,
             base=f"{scope['scheme']}://{headers.get('host') or '{}:{}'.format(*scope['server'])}{self._prefix}",
             caller=caller,
-            type=resource_type or ("Patient" if "/Patient/" in route.path else ""),
+            type=named.get("type", ""),
             id=named.get("id", ""),
             version=named.get("version", ""),
-            pairs=tuple(pairs),
+            pairs=tuple(pairs + _form(body)) if path.endswith("/_search") else tuple(pairs),
             headers=headers,
             body=body,
         )
-        return await route.interaction(self._services, request)
+        return shaped(request, await route.interaction(self._services, request))
+
+    def _refusal(
+        self, error: OverblikError, path: str, sent: Mapping[str, str], pairs: list[tuple[str, str]]
+    ) -> Response:
+        """Return the answer of an expected error, in the format asked for."""
+        headers: dict[str, str] = {}
+        if isinstance(error, Unauthenticated):
+            headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
+        elif isinstance(error, (TooMany, Unavailable)):
+            headers["Retry-After"] = "1"
+        elif isinstance(error, NotAllowed):
+            headers["Allow"] = ", ".join(sorted(matches(self._services.routes, path)))
+        asked = next((value for name, value in pairs if name == "_format"), "")
+        body, media = outcome_in(sent.get("accept", ""), asked, error.issues)
+        return Response(error.status, body, headers, media)
 
     async def _caller(self, headers: Mapping[str, str], request_id: UUID, *, open_: bool) -> Any:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -170,18 +155,6 @@ def _form(body: bytes) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError:
         raise Malformed("form-invalid", "The form is not UTF-8.") from None
-
-
-def refusal(error: OverblikError, methods: Iterable[str] = ()) -> Response:
-    """Return the answer of an expected error."""
-    headers: dict[str, str] = {}
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
-    elif isinstance(error, (TooMany, Unavailable)):
-        headers["Retry-After"] = "1"
-    elif isinstance(error, NotAllowed):
-        headers["Allow"] = ", ".join(sorted(methods))
-    return Response(error.status, dumps(operation_outcome(error.issues)), headers, FHIR_JSON + "; charset=utf-8")
 
 
 async def _send(send: Send, method: str, response: Response, request_id: UUID) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from overblik.api.negotiation import FHIR_JSON, JSON_ANSWER, Form, form_of, read_body, require_utf8
 from overblik.fhir.dates import instant
-from overblik.fhir.errors import Malformed, NotAcceptable, Unsupported
-from overblik.fhir.strict_json import dumps, load_object
+from overblik.fhir.errors import Issue, Malformed, NotAcceptable
+from overblik.fhir.outcome import operation_outcome
+from overblik.fhir.strict_json import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from overblik.api.routes import Route
+    from overblik.api.matching import Table
     from overblik.exchange.inbox import Inbox
     from overblik.fhir.strict_json import Json
     from overblik.overview.service import Overviews
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
     from overblik.trust.work import Stored
     from overblik.trust.writer import Writer
 
-FHIR_JSON = "application/fhir+json"
-_JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 
@@ -35,7 +37,7 @@ class Services:
     writer: Writer
     inbox: Inbox
     overviews: Overviews
-    routes: tuple[Route, ...]
+    routes: Table
     software: str
     mode: str
 
@@ -61,15 +63,23 @@ class Request:
             raise Malformed("parameter-twice", f"{name} may stand only once.", expression=f"http.{name}")
         return values[0] if values else ""
 
+    @property
+    def media(self) -> str:
+        """The media type of the body, without its parameters."""
+        return self.headers.get("content-type", FHIR_JSON).partition(";")[0].strip().lower()
+
     def json(self) -> Json:
-        """Return the body as a JSON object; refuse what is not FHIR JSON in UTF-8."""
-        media, _, parameters = self.headers.get("content-type", FHIR_JSON).partition(";")
-        if media.strip().lower() not in _JSON_TYPES:
-            raise Unsupported("content-type", f"Send the body as {FHIR_JSON}.")
-        charset = parameters.lower().replace('"', "").partition("charset=")[2].strip()
-        if charset not in {"", "utf-8", "utf8"}:
-            raise Unsupported("charset", "FHIR JSON is always UTF-8.")
-        return load_object(self.body)
+        """Return the body, FHIR JSON or FHIR XML in UTF-8, as a parsed JSON object; refuse anything else."""
+        return read_body(self.headers.get("content-type", ""), self.body)
+
+    def require_utf8(self) -> None:
+        """Refuse a body that says it is written in anything but UTF-8."""
+        require_utf8(self.headers.get("content-type", ""))
+
+    @property
+    def form(self) -> Form:
+        """How the answer is to look; NotAcceptable or Malformed where it cannot look so."""
+        return form_of(self.headers.get("accept", ""), self.one, lenient=self.lenient)
 
     @property
     def if_match(self) -> int | None:
@@ -78,14 +88,18 @@ class Request:
         return None if text is None else version_of(text, "http.If-Match")
 
     @property
-    def lenient(self) -> bool:
-        """Say whether unknown parameters may be left out (Prefer: handling=lenient)."""
-        return "handling=lenient" in self.headers.get("prefer", "").replace(" ", "").lower()
+    def preferences(self) -> dict[str, str]:
+        """The Prefer header (RFC 7240), names and values in lower case; the first of a name counts."""
+        found: dict[str, str] = {}
+        for part in re.split(r"[,;]", self.headers.get("prefer", "")):
+            name, _, value = part.partition("=")
+            found.setdefault(name.strip().lower(), value.strip().strip('"').lower())
+        return found
 
     @property
-    def minimal(self) -> bool:
-        """Say whether the client wants no body back from a write (Prefer: return=minimal)."""
-        return "return=minimal" in self.headers.get("prefer", "").replace(" ", "").lower()
+    def lenient(self) -> bool:
+        """Say whether unknown parameters may be left out (Prefer: handling=lenient)."""
+        return self.preferences.get("handling") == "lenient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +109,29 @@ class Response:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    media: str = FHIR_JSON + "; charset=utf-8"
+    media: str = JSON_ANSWER
 
 
 def require_json_answer(request: Request) -> None:
-    """Refuse a format that is not written here, before anything is looked up."""
-    wanted = request.one("_format").lower() or request.headers.get("accept", "").lower()
-    if not wanted or "json" in wanted or "*/*" in wanted or "application/*" in wanted:
-        return
-    raise NotAcceptable("format", f"Answers come as {FHIR_JSON}.")
+    """Refuse a form that is not written here, before anything is looked up."""
+    _ = request.form
+
+
+def shaped(request: Request, response: Response) -> Response:
+    """Give an answer the form that was asked for; every answer of an interaction passes here.
+
+    The everyday JSON leaves as it is, and so does a Binary that is sent as it came. What was written
+    stays written: where XML cannot say it, the answer to a write comes as JSON.
+    """
+    is_resource = response.media == JSON_ANSWER and "Content-Disposition" not in response.headers
+    if not (is_resource and response.body) or (form := request.form).as_stored:
+        return response
+    try:
+        return replace(response, body=form.rewrite(response.body), media=form.media)
+    except NotAcceptable:
+        if request.method in {"GET", "HEAD"}:
+            raise
+        return response
 
 
 def resource_response(status: int, found: Disclosed) -> Response:
@@ -111,21 +139,52 @@ def resource_response(status: int, found: Disclosed) -> Response:
     return Response(status, found.bytes(), version_headers(found.version, found.updated))
 
 
-def stored_response(request: Request, status: int, stored: Stored) -> Response:
-    """Answer a write as the client prefers."""
+def as_stored(found: Disclosed) -> Any:
+    """Return a resource for a Bundle, as bytes that are not parsed on their way out."""
+    return orjson.Fragment(found.bytes())
+
+
+def bundle_response(kind: str, entries: list[Json], *, links: list[Json] | None = None, **more: Any) -> Response:
+    """Send a Bundle; an empty list is left out, as FHIR wants."""
+    bundle: Json = {"resourceType": "Bundle", "type": kind, **more}
+    if links:
+        bundle["link"] = links
+    if entries:
+        bundle["entry"] = entries
+    return Response(200, dumps(bundle))
+
+
+def stored_response(request: Request, stored: Stored) -> Response:
+    """Answer a write as the client prefers (https://hl7.org/fhir/R4/http.html#return)."""
     headers = version_headers(stored.version, stored.updated)
-    if stored.created or request.method == "POST":
+    if stored.resource is not None:
         headers["Location"] = f"{request.base}/{stored.type}/{stored.id}/_history/{stored.version}"
-    if request.minimal or stored.resource is None:
-        return Response(status, b"", headers)
+    wanted = request.preferences.get("return", "")
+    if wanted == "operationoutcome":
+        return Response(201 if stored.created else 200, dumps(done(stored)), headers)
+    if stored.resource is None:
+        return Response(204, b"", {"ETag": headers["ETag"]})
+    body = b"" if wanted == "minimal" else dumps(stored_json(stored))
+    return Response(201 if stored.created else 200, body, headers)
+
+
+def done(stored: Stored) -> Json:
+    """Return the OperationOutcome of a write that succeeded."""
+    verb = "created" if stored.created else "deleted" if stored.resource is None else "stored"
+    text = f"{stored.type}/{stored.id} was {verb} as version {stored.version}."
+    return operation_outcome([Issue("done", text, "informational", severity="information")])
+
+
+def stored_json(stored: Stored) -> Json:
+    """Return a written version as a read would give it."""
+    resource = stored.resource or {}
     meta = {
         "versionId": str(stored.version),
         "lastUpdated": instant(stored.updated),
-        **{k: v for k, v in stored.resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}},
+        **{k: v for k, v in resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}},
     }
-    rest = {k: v for k, v in stored.resource.items() if k not in {"resourceType", "id", "meta"}}
-    body = {"resourceType": stored.type, "id": stored.id, "meta": meta, **rest}
-    return Response(status, dumps(body), headers)
+    rest = {k: v for k, v in resource.items() if k not in {"resourceType", "id", "meta"}}
+    return {"resourceType": stored.type, "id": stored.id, "meta": meta, **rest}
 
 
 def version_of(etag: str, place: str) -> int:

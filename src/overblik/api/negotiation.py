@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Malformed, NotAcceptable, Unsupported
+from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.shape import WHOLE, Shape, parse_shape, shaped
 from overblik.fhir.strict_json import dumps, load_object
 from overblik.fhir.xml import from_xml
 from overblik.fhir.xml_writing import to_xml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from overblik.fhir.errors import Issue
     from overblik.fhir.strict_json import Json
 
 FHIR_JSON = "application/fhir+json"
@@ -29,6 +31,15 @@ _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "json", "applicat
 _XML = frozenset({FHIR_XML, "application/xml", "text/xml", "xml", "application/xml+fhir"})
 _ANY = frozenset({"*/*", "application/*", "*"})
 _PLAIN = frozenset({"", "*/*", FHIR_JSON, "application/json"})
+
+
+def outcome_in(accept: str, asked: str, issues: Iterable[Issue]) -> tuple[bytes, str]:
+    """Return (body, Content-Type) of a refusal, in the format asked for as far as it is one of ours."""
+    outcome = operation_outcome(issues)
+    try:
+        return (to_xml(outcome), XML_ANSWER) if wants_xml(accept, asked) else (dumps(outcome), JSON_ANSWER)
+    except NotAcceptable:
+        return dumps(outcome), JSON_ANSWER
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +62,12 @@ class Form:
 
     def write(self, resource: Json) -> bytes:
         """Return the bytes of a resource in this form; NotAcceptable where XML cannot say it."""
-        found = shaped(resource, self.shape) if self.shape else resource
+        found = self.part(resource)
         return to_xml(found, pretty=self.pretty) if self.xml else dumps(found, pretty=self.pretty)
+
+    def part(self, resource: Json) -> Json:
+        """Return the part asked for of a resource that goes into a Bundle."""
+        return shaped(resource, self.shape) if self.shape else resource
 
     def rewrite(self, body: bytes) -> bytes:
         """Return a JSON body in this form."""
@@ -90,6 +105,11 @@ def wants_xml(accept: str, asked: str = "") -> bool:
         text = f"Answers come as {FHIR_JSON} or {FHIR_XML}, of FHIR 4.0."
         raise NotAcceptable("format", text, expression=place)
     return xml > json
+
+
+def asks_for_fhir(accept: str, asked: str) -> bool:
+    """Say whether a resource is asked for by name, rather than the bytes that a Binary holds."""
+    return bool(asked) or any("fhir" in media for _, media in _ranges(accept))
 
 
 def _ranges(accept: str) -> Iterator[tuple[str, str]]:
@@ -130,6 +150,11 @@ def read_body(content_type: str, body: bytes) -> Json:
         raise Unsupported("content-type", text, expression="http.Content-Type")
     if parameters.get("fhirversion", "") not in VERSIONS:
         raise Unsupported("content-type", "FHIR 4.0 is read here.", expression="http.Content-Type")
-    if parameters.get("charset", "utf-8") not in {"utf-8", "utf8"}:
-        raise Unsupported("charset", "FHIR is always UTF-8.", expression="http.Content-Type")
+    require_utf8(content_type)
     return from_xml(body) if media in _XML else load_object(body)
+
+
+def require_utf8(content_type: str) -> None:
+    """Refuse a body that says it is written in anything but UTF-8."""
+    if split(content_type)[1].get("charset", "utf-8") not in {"utf-8", "utf8"}:
+        raise Unsupported("charset", "FHIR is always UTF-8.", expression="http.Content-Type")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from overblik.api.interactions import metadata, operations, read, search, transaction, write
+from overblik.api.interactions import bundle, everything, history, lastn, metadata, operations, read, search, write
+from overblik.api.matching import Table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,18 +27,33 @@ class Route:
     open: bool = False
 
 
-ROUTES: tuple[Route, ...] = (
-    Route("GET", "/metadata", "capabilities", metadata.capabilities, open=True),
-    Route("POST", "/$process-message", "$process-message", operations.process_message),
-    Route("GET", "/Patient/{id}/$overview", "$overview", operations.overview),
-    Route("POST", "/{type}/_search", "", search.search),
-    Route("GET", "/{type}/{id}/_history/{version}", "vread", read.vread),
-    Route("GET", "/{type}/{id}/_history", "history-instance", read.history),
-    Route("GET", "/{type}/{id}", "read", read.read),
-    Route("PUT", "/{type}/{id}", "update", write.update),
-    Route("DELETE", "/{type}/{id}", "delete", write.delete),
-    Route("GET", "/{type}", "search-type", search.search),
-    Route("POST", "/{type}", "create", write.create),
-    Route("POST", "/", "transaction", transaction.bundle),
-    Route("POST", "", "batch", transaction.bundle),
+ROUTES = Table(
+    (
+        Route("GET", "/metadata", "capabilities", metadata.capabilities, open=True),
+        Route("POST", "/$process-message", "$process-message", operations.process_message),
+        Route("GET", "/Patient/{id}/$overview", "$overview", operations.overview),
+        Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
+        Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
+        Route("GET", "/Observation/$lastn", "$lastn", lastn.lastn),
+        Route("POST", "/Observation/$lastn", "$lastn", lastn.lastn),
+        Route("GET", "/{type}/{id}/$meta", "$meta", operations.meta),
+        Route("POST", "/{type}/{id}/$meta", "$meta", operations.meta),
+        Route("GET", "/{type}/{id}/_history/{version}/$meta", "$meta", operations.meta),
+        Route("POST", "/{type}/_search", "search-type", search.search),
+        Route("GET", "/_history", "history-system", history.of_system),
+        Route("GET", "/{type}/_history", "history-type", history.of_type),
+        Route("GET", "/{type}/{id}/_history/{version}", "vread", read.vread),
+        Route("GET", "/{type}/{id}/_history", "history-instance", history.of_instance),
+        Route("GET", "/{type}/{id}", "read", read.read),
+        Route("PUT", "/{type}/{id}", "update", write.update),
+        Route("PATCH", "/{type}/{id}", "patch", write.patch),
+        Route("DELETE", "/{type}/{id}", "delete", write.delete),
+        Route("GET", "/{type}", "search-type", search.search),
+        Route("POST", "/{type}", "create", write.create),
+        Route("PUT", "/{type}", "conditionalUpdate", write.update_matched),
+        Route("PATCH", "/{type}", "conditionalPatch", write.patch_matched),
+        Route("DELETE", "/{type}", "conditionalDelete", write.delete_matched),
+        Route("POST", "/", "transaction", bundle.bundle),
+        Route("POST", "", "batch", bundle.bundle),
+    )
 )

@@ -20,6 +20,7 @@ from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
 from overblik.fhir.errors import OverblikError, Unauthenticated
 from overblik.store.sequencer import keep_numbering
+from overblik.store.upkeep import keep_index
 from overblik.trust.tokens import TEST_MODES, caller_from
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
@@ -79,11 +80,12 @@ def create() -> ASGIApp:
             async with runtime(settings, conninfo) as run:
                 app.append(application(run))
                 numbering = asyncio.create_task(keep_numbering(run.database, run.clock))
+                upkeep = asyncio.create_task(keep_index(run.database))
                 recovery = asyncio.create_task(recover(run))
                 try:
                     yield
                 finally:
-                    for task in (numbering, recovery):
+                    for task in (numbering, upkeep, recovery):
                         task.cancel()
                         with suppress(asyncio.CancelledError):
                             await task

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from overblik import __version__
-from overblik.cli import demo, inbox, load, serve, source, token
+from overblik.cli import demo, inbox, load, population, reindex, serve, source, token
 from overblik.cli.console import fail
 from overblik.fhir.errors import OverblikError
 
@@ -22,6 +22,8 @@ app.command("serve")(serve.serve)
 app.command("migrate")(serve.migrate)
 app.command("token")(token.token)
 app.command("load")(load.load)
+app.command("population")(population.population)
+app.command("reindex")(reindex.reindex)
 app.add_typer(demo.app, name="demo")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(source.app, name="source")

@@ -15,8 +15,8 @@ from overblik.app.runtime import server_of
 from overblik.app.settings import Settings
 from overblik.cli.console import err, out
 from overblik.store.database import Database
+from overblik.store.migrate import grant, pending
 from overblik.store.migrate import migrate as apply_migrations
-from overblik.store.migrate import pending
 
 FACTORY = "overblik.app.server:create"
 """What each worker makes its application with."""
@@ -62,8 +62,12 @@ async def _migrate(conninfo: str, *, unsafe: bool) -> None:
 
 def migrate(
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be applied, and apply nothing.")] = False,
+    role: Annotated[str, typer.Option("--grant", help="Give this role what `overblik serve` needs, and no more.")] = "",
 ) -> None:
-    """Bring the database's schema to this version."""
+    """Bring the database's schema to this version.
+
+    With --grant, the role that runs this owns the tables, and the server runs with another that cannot change them.
+    """
     settings = Settings()
 
     async def run(conninfo: str) -> None:
@@ -71,6 +75,8 @@ def migrate(
         await database.open(allow_unsafe=settings.mode == "test")
         try:
             found = await pending(database) if plan else await apply_migrations(database)
+            if role and not plan:
+                await grant(database, role)
         finally:
             await database.close()
         for migration in found:

@@ -8,6 +8,7 @@ rule is Unprocessable, and its sender gets a fatal-error.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from overblik.exchange import documents
@@ -20,6 +21,7 @@ from overblik.exchange.message import PATIENT, Message
 from overblik.fhir.errors import Malformed, Unprocessable, Unsupported
 from overblik.fhir.strict_json import dumps, load_object
 from overblik.fhir.structure import check
+from overblik.fhir.xml import NAMESPACE, from_xml
 from overblik.trust.facts import Fact
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
 
 FHIR_MEDIA = "application/fhir+json"
+FHIR_XML_MEDIA = "application/fhir+xml"
 CDA_MEDIA = "application/xml"
+_FIRST_TAG = re.compile(rb"<[A-Za-z_][^>]*>")
 _MAPPED_EVENTS = {
     hospital_notification.EVENT: hospital_notification.add_facts,
     care_communication.EVENT: care_communication.add_facts,
@@ -40,15 +44,16 @@ _MAPPED_TEMPLATES = {
 
 
 def media_of(raw: bytes) -> str:
-    """Return what the bytes look like: FHIR JSON, XML, or refuse."""
+    """Return what the bytes look like: FHIR JSON, FHIR XML, other XML, or refuse."""
     start = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:64]
     if start.startswith((b"{", b"[")):
         return FHIR_MEDIA
     if start.startswith(b"<") or raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return CDA_MEDIA
+        root = _FIRST_TAG.search(raw[:8192])
+        return FHIR_XML_MEDIA if root and NAMESPACE.encode() in root[0] else CDA_MEDIA
     if not start:
         raise Malformed("body-empty", "There is nothing in the body.")
-    text = "Neither FHIR JSON nor XML; send a FHIR message or a CDA document."
+    text = "Neither FHIR nor other XML; send a FHIR message or a CDA document."
     if start.startswith((b"UNA", b"UNB")):
         text = "EDIFACT is not read yet; send the message as FHIR or CDA."
     raise Unsupported("format-unknown", text)
@@ -56,9 +61,10 @@ def media_of(raw: bytes) -> str:
 
 def recognise(raw: bytes) -> Message:
     """Return the message that the bytes are, so far as an answer to it needs; `fill` states the rest."""
-    if media_of(raw) == CDA_MEDIA:
+    media = media_of(raw)
+    if media == CDA_MEDIA:
         return _cda(parse_cda(raw))
-    body = load_object(raw)
+    body = from_xml(raw) if media == FHIR_XML_MEDIA else load_object(raw)
     if body.get("resourceType") != "Bundle" or body.get("type") not in ("message", "document"):
         text = "A Bundle of type message or document is needed here; post other resources to the FHIR base."
         raise Unsupported("bundle-expected", text)
@@ -100,8 +106,8 @@ def _salvaged(resource: Json) -> Json:
 
 
 def _digest(body: Json) -> bytes:
-    """Digest a Bundle's content: ids and times of the envelope do not count."""
-    return hashlib.sha256(dumps(body.get("entry", []))).digest()
+    """Digest a Bundle's content: ids and times of the envelope do not count, nor does the order of its keys."""
+    return hashlib.sha256(dumps(body.get("entry", []), in_order=True)).digest()
 
 
 def _message_bundle(bundle: MessageBundle, body: Json) -> Message:

@@ -66,7 +66,7 @@ def shaped(resource: Json, shape: Shape) -> Json:
     """Return the part of a resource, or of each one in a Bundle that answers a search or history."""
     if resource["resourceType"] == "Bundle" and "id" not in resource:
         if shape.summary == "count":
-            return {key: value for key, value in resource.items() if key not in {"entry", "link"}}
+            return {key: value for key, value in resource.items() if key != "entry"}
         if "entry" in resource:
             return {**resource, "entry": [_entry(entry, shape) for entry in resource["entry"]]}
         return resource
@@ -78,6 +78,8 @@ def _entry(entry: Json, shape: Shape) -> Json:
 
 
 def _part(resource: Json, shape: Shape) -> Json:
+    if shape.summary == "count":
+        raise Malformed("shape-invalid", "_summary=count is for searches.", expression="http._summary")
     name = resource["resourceType"]
     rest = {key: value for key, value in resource.items() if key != "resourceType"}
     if shape.summary == "true":

@@ -61,9 +61,9 @@ def load_object(data: bytes) -> Json:
     return value
 
 
-def dumps(value: Any, *, pretty: bool = False) -> bytes:
-    """Write JSON; decimals keep the digits they came with."""
-    option = orjson.OPT_INDENT_2 if pretty else 0
+def dumps(value: Any, *, pretty: bool = False, in_order: bool = False) -> bytes:
+    """Write JSON; decimals keep the digits they came with. `in_order` sorts the keys, so that equals look equal."""
+    option = (orjson.OPT_INDENT_2 if pretty else 0) | (orjson.OPT_SORT_KEYS if in_order else 0)
     try:
         return orjson.dumps(value, default=_lossless, option=option)
     except orjson.JSONEncodeError as error:

@@ -6,7 +6,7 @@
 Decimals keep their digits, lists their nulls, narratives their bytes. Comments and processing
 instructions are passed over; elements may come in any order and leave in that of the definitions.
 A DOCTYPE is refused, and with it every entity. expat reads, for it alone says at which byte an element
-begins, so that a narrative can be kept as it was sent.
+begins, so that a narrative can be kept as it was sent (docs/decisions/009-fhir-xml.md).
 """
 
 from __future__ import annotations

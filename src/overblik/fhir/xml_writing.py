@@ -121,7 +121,7 @@ def _text(value: Any, path: str) -> str:
     if not isinstance(value, str):
         if isinstance(value, (dict, list)) or value is None:
             raise _unwritable(path, "it is no single value")
-        return dumps(value).decode()
+        return str(value) if type(value) is int else dumps(value).decode()
     if _SPECIAL.search(value) is None:
         return value
 

@@ -16,6 +16,7 @@ from psycopg import OperationalError, errors
 from overblik.fhir.errors import Unavailable
 from overblik.store.lanes import Lane
 from overblik.store.pool import Pool
+from overblik.store.server import require_usable
 from overblik.store.wire import Command, prepared
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def counting() -> Iterator[list[str]]:
         _statements.reset(token)
 
 
-def _count(text: str) -> None:
+def counted(text: str) -> None:
+    """Count one statement, where somebody counts."""
     sent = _statements.get()
     if sent is not None:
         sent.append(text)
@@ -66,7 +68,7 @@ class Transaction:
 
     async def script(self, text: LiteralString) -> None:
         """Run a script of several statements, as a migration is."""
-        _count(text)
+        counted(text)
         await self.send()
         self._wire.script(text)
 
@@ -93,12 +95,12 @@ class Transaction:
         statement = prepared(text)
         commands = [Command(statement, row) for row in rows]
         if commands:
-            _count(text)
+            counted(text)
         self._queue += commands
         return commands
 
     async def _run(self, text: LiteralString, params: Mapping[str, Any] | None) -> Command:
-        _count(text)
+        counted(text)
         command = Command(prepared(text), params or {})
         await self.send(command)
         return command
@@ -108,20 +110,14 @@ class Database:
     """Everything that one process has open to one PostgreSQL server."""
 
     def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik") -> None:
+        self.conninfo = conninfo
         self._reads = Lane(conninfo, f"{name}-reads")
         self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
         self._pool = Pool(conninfo, size, name)
 
     async def open(self, *, allow_unsafe: bool = False) -> None:
         """Connect, and refuse a server that can lose what it has acknowledged."""
-        rows = await self.fetch(
-            "select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,"
-            " current_setting('server_version_num')::int as version"
-        )
-        if rows[0].version < 180000:
-            raise Unavailable("postgres-too-old", "PostgreSQL 18 or newer is needed.")
-        if (rows[0].fsync, rows[0].pages) != ("on", "on") and not allow_unsafe:
-            raise Unavailable("postgres-not-durable", "fsync or full_page_writes is off; switch them on.")
+        await require_usable(self.conninfo, allow_unsafe=allow_unsafe)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -131,17 +127,17 @@ class Database:
 
     async def share(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one short statement beside those of other requests; return its rows once it is durable."""
-        _count(text)
+        counted(text)
         return await self._reads.fetch(text, params)
 
     async def share_set(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one request of a statement that answers many of its kind at once; durable like the others."""
-        _count(text)
+        counted(text)
         return await self._reads.fetch_of_set(text, params)
 
     async def look_up(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one short statement that writes nothing and discloses nothing."""
-        _count(text)
+        counted(text)
         return await self._lookups.fetch(text, params)
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
@@ -177,7 +173,7 @@ class Database:
         raise Unavailable("too-much-contention", "Too many writers at once; try again in a second.")
 
     async def _alone(self, text: LiteralString, params: Mapping[str, Any] | None) -> Command:
-        _count(text)
+        counted(text)
         command = Command(prepared(text), params or {})
         async with self._wire() as wire:
             await wire.exchange([command])

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, LiteralString
 
+import psycopg
+
 from overblik.fhir.errors import Unavailable
+from overblik.store.queries import sql
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
@@ -50,10 +53,7 @@ def migrations() -> list[Migration]:
 
 async def pending(database: Database) -> list[Migration]:
     """Return what is still to be applied; raise where the database is newer or was changed."""
-    async with database.transaction() as transaction:
-        await transaction.fetch(_ALONE, {"key": _LOCK})
-        await transaction.run(_TABLE)
-    applied = {row.number: row.digest for row in await database.fetch("select number, digest from schema_migration")}
+    applied = await _applied(database)
     known = {m.number: m for m in migrations()}
     if unknown := set(applied) - set(known):
         raise Unavailable("schema-newer", f"The database has migration {max(unknown)}; upgrade overblik.")
@@ -63,12 +63,33 @@ async def pending(database: Database) -> list[Migration]:
     return [m for m in known.values() if m.number not in applied]
 
 
+async def _applied(database: Database) -> dict[int, str]:
+    """Return {number: digest} of what was applied; a role that may change nothing can ask, too."""
+    if (await database.fetch("select to_regclass('schema_migration') is null as new"))[0].new:
+        return {}
+    return {row.number: row.digest for row in await database.fetch("select number, digest from schema_migration")}
+
+
 async def migrate(database: Database) -> list[Migration]:
-    """Apply what is pending, one migration a transaction, under a lock; return what was applied."""
+    """Apply what is pending, one migration a transaction, under a lock; return what was applied.
+
+    A role that may not change the schema is told who can, and changes nothing.
+    """
+    waiting = await pending(database)
+    try:
+        return await _apply(database, waiting)
+    except psycopg.errors.InsufficientPrivilege:
+        names = ", ".join(f"{m.number:04} {m.name}" for m in waiting)
+        text = f"The schema lacks {names}; run `overblik migrate` with the role that owns it."
+        raise Unavailable("schema-behind", text) from None
+
+
+async def _apply(database: Database, waiting: list[Migration]) -> list[Migration]:
     done = []
-    for migration in await pending(database):
+    for migration in waiting:
         async with database.transaction() as transaction:
             await transaction.fetch(_ALONE, {"key": _LOCK})
+            await transaction.run(_TABLE)
             number = {"number": migration.number}
             if await transaction.fetch("select number from schema_migration where number = %(number)s", number):
                 continue
@@ -79,3 +100,15 @@ async def migrate(database: Database) -> list[Migration]:
             )
             done.append(migration)
     return done
+
+
+async def grant(database: Database, role: str) -> None:
+    """Give a role what a running server needs and no more; what it had beyond that is taken away.
+
+    It reads and writes rows, but changes no table; the log and the superseded versions it only adds to.
+    """
+    async with database.transaction() as transaction:
+        if not await transaction.fetch("select 1 as found from pg_roles where rolname = %(role)s", {"role": role}):
+            raise Unavailable("role-missing", f"There is no role {role}; an administrator makes it.")
+        for row in await transaction.fetch(sql("grants"), {"role": role}):
+            await transaction.run(row.statement)

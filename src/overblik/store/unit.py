@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.dates import Interval
 from overblik.fhir.errors import Conflict
-from overblik.fhir.index import INDEX_VERSION, index_row
 from overblik.store.body import pack
+from overblik.store.index_rows import NARROW, Dictionary, indexed, narrow_rows, shared_rid
 from overblik.store.queries import sql
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 NOBODY = 0
 """The pid of changes to what belongs to no patient."""
+
+
+DICTIONARY = Dictionary()
+"""Of the process: digests are keyed, so those of another database are other digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,12 @@ class Unit:
 
     async def lock(self, *pids: int) -> None:
         """Become the one writer of these records; those of one call always in the same order."""
-        for pid in sorted(set(pids) - self._locked):
-            await self.transaction.fetch(sql("lock_record"), {"pid": pid})
-            self._locked.add(pid)
+        wanted = sorted(set(pids) - self._locked)
+        if len(wanted) == 1:
+            await self.transaction.fetch(sql("lock_record"), {"pid": wanted[0]})
+        elif wanted:
+            await self.transaction.fetch(sql("lock_records"), {"pids": wanted})
+        self._locked.update(wanted)
 
     async def find_person(self, system: str, value: str, source: str = "") -> int | None:
         """Return the record an identifier belongs to."""
@@ -169,8 +176,7 @@ class Unit:
         await many(sql("supersede"), old)
         if await self.transaction.run_all(sql("put_resource"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
-        await many(sql("clear_dates"), old)
-        await many(sql("put_date"), [d for row in rows for d in row["dates"]])
+        await self._index(old, rows)
         await many(sql("clear_relations"), old)
         await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
         await many(
@@ -184,11 +190,19 @@ class Unit:
         ]
         await many(sql("put_membership"), memberships)
 
+    async def _index(self, old: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+        """Write what the index keeps outside the rows themselves."""
+        await DICTIONARY.note(self.transaction, rows)
+        await self.transaction.run_many(sql("clear_index"), old)
+        for table in NARROW:
+            await self.transaction.run_many(sql("put_" + table), narrow_rows(rows, table))
+
     def _row(self, staged: Staged, cid: int) -> dict[str, Any]:
-        row = index_row(staged.resource, self._index_key) if staged.resource else None
-        clinical = row.clinical if row else None
+        index = indexed(staged.resource, self._index_key, staged.pid, staged.rid)
+        clinical = index.pop("clinical")
         if clinical is None and staged.happened_at is not None:
             clinical = Interval(staged.happened_at, staged.happened_at)
+            index["sort_at"] = staged.happened_at
         return {
             "pid": staged.pid,
             "rid": staged.rid,
@@ -209,9 +223,7 @@ class Unit:
             "cid": cid,
             "fact_key": staged.fact_key,
             "facets": Jsonb(staged.facets) if staged.facets is not None else None,
-            "tokens": sorted(set(row.tokens)) if row else [],
-            "index_version": INDEX_VERSION,
-            "dates": [_date(staged, param, interval) for param, interval in (row.dates if row else ())],
+            **index,
         }
 
     def _entries(self, staged: list[Staged], entry: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -244,10 +256,13 @@ class Unit:
         rows = [self._shared_row(s, cid) for s in staged]
         if await self.transaction.run_all(sql("put_shared"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
+        await self._index([{"pid": NOBODY, "rid": row["rid"]} for row in rows if row["version"] > 1], rows)
         self._shared = {}
 
     def _shared_row(self, staged: StagedShared, cid: int) -> dict[str, Any]:
+        rid = shared_rid(staged.type, staged.id)
         return {
+            "rid": rid,
             "type": staged.type,
             "id": staged.id,
             "version": staged.version,
@@ -257,20 +272,8 @@ class Unit:
             "via": staged.via,
             "received_at": self.now,
             "cid": cid,
-            "tokens": sorted(set(index_row(staged.resource, self._index_key).tokens)) if staged.resource else [],
-            "index_version": INDEX_VERSION,
+            **indexed(staged.resource, self._index_key, NOBODY, rid),
         }
-
-
-def _date(staged: Staged, param: str, interval: Interval) -> dict[str, Any]:
-    return {
-        "pid": staged.pid,
-        "rid": staged.rid,
-        "type": staged.type,
-        "param": param,
-        "lo": interval.start,
-        "hi": interval.end,
-    }
 
 
 def _relations(staged: Staged) -> list[dict[str, Any]]:

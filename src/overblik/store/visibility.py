@@ -18,8 +18,10 @@ from typing import Literal, LiteralString
 Kind = Literal["citizen", "professional", "source", "system"]
 KINDS: tuple[Kind, ...] = ("citizen", "professional", "source", "system")
 
+# The names inside must be nobody else's: `{b}` is a column of the statement around it.
 _SAME_RECORD: LiteralString = """({a} = {b} or {a} in (
-        select s.pid from record_alias s join record_alias o on o.root = s.root where o.pid = {b}))"""
+        select same.pid from record_alias same join record_alias given on given.root = same.root
+        where given.pid = {b}))"""
 
 _DENIED: LiteralString = """exists (
     select from deny d

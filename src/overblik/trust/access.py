@@ -183,18 +183,18 @@ class Door:
         """Return one page of a search; `text` is the query as asked, for the log."""
         require(caller, "read")
         scope = f"{caller.viewer}|{query.type}|{query.applied}"
-        after = self._cursors.open(query.cursor, scope) if query.cursor else None
+        after = self._cursors.open(query.cursor, scope) if query.cursor else ""
         if is_shared(query.type):
-            compiled = compile_shared(query, self._index_key, str(after) if after else None)
+            compiled = compile_shared(query, self._index_key, after)
             rows = await self.database.fetch(compiled.text, compiled.params)
         else:
-            compiled = compile_search(query, caller.kind, self._index_key, int(after) if after else None)
+            compiled = compile_search(query, caller.kind, self._index_key, after)
             params = caller.params(self.clock.now(), "search", text) | compiled.params
             rows = await self.database.fetch(compiled.text, params)
             if not rows:
                 await self.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
         shown = rows[: query.count]
-        last = (str(shown[-1].id) if is_shared(query.type) else str(shown[-1].rid)) if shown else ""
+        last = str(shown[-1].place) if shown else ""
         more = len(rows) > query.count and bool(shown)
         return Page(tuple(_disclosed(r) for r in shown), self._cursors.seal(last, scope) if more else "")
 

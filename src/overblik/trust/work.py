@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import parse_interval
-from overblik.fhir.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
+from overblik.fhir.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
 from overblik.fhir.index import patient_references
 from overblik.fhir.references import parse_reference
@@ -26,6 +26,7 @@ from overblik.trust.organisations import store_organisation
 from overblik.trust.sources import source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from overblik.fhir.query import Query
@@ -61,13 +62,20 @@ class Work:
     """Writes of one caller in one transaction; nothing is sent before the unit is flushed."""
 
     def __init__(
-        self, unit: Unit, caller: Caller, directory: Directory, durations: Durations, index_key: bytes
+        self,
+        unit: Unit,
+        caller: Caller,
+        directory: Directory,
+        durations: Durations,
+        index_key: bytes,
+        entry: Mapping[str, Any] | None = None,
     ) -> None:
         self.unit = unit
         self.caller = caller
         self.directory = directory
         self.durations = durations
         self._index_key = index_key
+        self._entry = entry or {}
         self._new: dict[tuple[str, str], Staged] = {}
         self._read: dict[tuple[str, str], Any] = {}
         self._persons: dict[tuple[Identifier, str], int] = {}
@@ -76,6 +84,29 @@ class Work:
     def now(self) -> datetime:
         """The instant of this transaction."""
         return self.unit.now
+
+    async def flush(self) -> None:
+        """Send what is staged, so that a condition asked afterwards finds it; still the same transaction."""
+        await self.unit.flush(self.caller.via, self._entry)
+
+    async def preload(self, named: Iterable[tuple[str, str]]) -> None:
+        """Lock and read the resources that will be written or referred to, many with as few statements as one."""
+        known = self._read.keys() | self._new.keys()
+        wanted = [name for name in dict.fromkeys(named) if name not in known and "\x00" not in name[1]]
+        fetch = self.unit.transaction.fetch
+        if shared := [name for name in wanted if is_shared(name[0])]:
+            rows = await fetch(sql("load_shared_many"), _named(shared))
+            self._keep(shared, {(row.type, row.id): row for row in rows})
+        if own := [name for name in wanted if not is_shared(name[0])]:
+            places = await fetch(sql("locate"), _named(own))
+            keys = {"pids": [p.pid for p in places], "rids": [p.rid for p in places]}
+            await self.unit.lock(*keys["pids"])
+            rows = await fetch(sql("load_places"), keys) if places else []
+            self._keep(own, {(row.type, row.id): row for row in rows})
+
+    def _keep(self, names: list[tuple[str, str]], rows: dict[tuple[str, str], Any]) -> None:
+        for name in names:
+            self._read[name] = self._if_own(rows.get(name))
 
     # -- resources, as the REST interface writes them
 
@@ -95,9 +126,12 @@ class Work:
         return self._stage(staged, created=True)
 
     async def update(
-        self, resource_type: str, resource_id: str, resource: Json, *, if_match: int | None = None
+        self, resource_type: str, resource_id: str, resource: Json, *, if_match: int | None = None, new: bool = False
     ) -> Stored:
-        """Replace the caller's own resource; a new id is taken only in the caller's namespace."""
+        """Replace the caller's own resource; a new id is taken only in the caller's namespace.
+
+        `new` asks for a resource that must not be there yet (If-None-Match: *).
+        """
         if resource.get("resourceType") != resource_type or resource.get("id") != resource_id:
             text = "The resource's type and id must be those of the address."
             raise Unprocessable("id-mismatch", text, expression=f"{resource_type}.id")
@@ -106,8 +140,9 @@ class Work:
             if if_match is None and resource_id.startswith(f"{self.caller.via}."):
                 return await self.create(resource, new_id=resource_id)
             raise NotFound
-        if if_match is not None and row.version != if_match:
-            raise PreconditionFailed("version-changed", "The version has changed; read it again.")
+        if new and not row.deleted:
+            raise PreconditionFailed("exists", "The resource is there already.", expression="http.If-None-Match")
+        _require_version(row, if_match)
         source = source_of(self.caller, resource)
         if is_shared(resource_type):
             return await self._put_shared(resource, row.version + 1, source)
@@ -119,15 +154,27 @@ class Work:
             resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
             fact_key=row.fact_key, facets=_unregistered(row.facets),
         )  # fmt: skip
-        return self._stage(staged, created=False)
+        return self._stage(staged, created=row.deleted)
+
+    async def patch(
+        self, resource_type: str, resource_id: str, change: Callable[[Json], Json], *, if_match: int | None = None
+    ) -> Stored:
+        """Replace the caller's own resource by what `change` makes of its current version."""
+        row = await self._own_row(resource_type, resource_id)
+        if row is None:
+            raise NotFound
+        _require_version(row, if_match)
+        if row.deleted:
+            raise Gone("deleted", "This resource was deleted.")
+        current = unpack(resource_type, resource_id, row.version, row.received_at, row.body)
+        return await self.update(resource_type, resource_id, change(current))
 
     async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> Stored:
         """Mark the caller's own resource as deleted; every version stays."""
         row = await self._own_row(resource_type, resource_id)
         if row is None:
             raise NotFound
-        if if_match is not None and row.version != if_match:
-            raise PreconditionFailed("version-changed", "The version has changed; read it again.")
+        _require_version(row, if_match)
         if row.deleted:
             return Stored(resource_type, resource_id, row.version, row.received_at, None)
         if is_shared(resource_type):
@@ -156,10 +203,10 @@ class Work:
         lock = {"key": int.from_bytes(digest, "big", signed=True)}
         await self.unit.transaction.fetch(sql("lock_key"), lock)
         if is_shared(query.type):
-            compiled = compile_shared(query, self._index_key, None)
+            compiled = compile_shared(query, self._index_key)
             params = compiled.params
         else:
-            compiled = compile_search(query, self.caller.kind, self._index_key, None)
+            compiled = compile_search(query, self.caller.kind, self._index_key)
             params = self.caller.params(self.now, "condition", f"{query.type}?…") | compiled.params
         rows = await self.unit.transaction.fetch(compiled.text, params | {"limit": 2})
         return [(row.type, row.id) for row in rows]
@@ -219,15 +266,15 @@ class Work:
         """
         identifier = reference.get("identifier", {})
         target = parse_reference(str(reference.get("reference", "")))
-        if target is None:
+        if target is not None and target.type != "Patient":
+            return None
+        if target is None or target.base:  # a Patient of another server is named here by identifier only
             named = canonical(str(identifier.get("system", "")), str(identifier.get("value", "")))
             if named.system in PERSON_SYSTEMS:
                 return await self.person([named], "")
             if not reference.get("reference") or reference.get("type") not in {None, "Patient"}:
                 return None
             raise _unknown_subject()
-        if target.type != "Patient":
-            return None
         row = await self._own_row("Patient", target.id)
         if row is None or row.deleted:
             raise _unknown_subject()
@@ -259,9 +306,10 @@ class Work:
                 return None
             await self.unit.lock(place[0].pid)
             rows = await self.unit.rows(place[0].pid, rids=(place[0].rid,))
-        if not rows or (self.caller.kind != "system" and rows[0].via != self.caller.via):
-            return None
-        return rows[0]
+        return self._if_own(rows[0] if rows else None)
+
+    def _if_own(self, row: Any) -> Any:
+        return row if row is not None and (self.caller.kind == "system" or row.via == self.caller.via) else None
 
     # -- staging
 
@@ -292,6 +340,16 @@ class Work:
             await store_organisation(self.unit.transaction, resource)
         self.unit.stage_shared(staged)
         return Stored(staged.type, staged.id, version, self.now, resource, version == 1)
+
+
+def _named(names: list[tuple[str, str]]) -> dict[str, list[str]]:
+    return {"types": [kind for kind, _ in names], "ids": [name for _, name in names]}
+
+
+def _require_version(row: Any, if_match: int | None) -> None:
+    if if_match is not None and row.version != if_match:
+        text = "The version has changed; read it again."
+        raise PreconditionFailed("version-changed", text, expression="http.If-Match")
 
 
 def _unknown_subject() -> Unprocessable:

@@ -68,7 +68,7 @@ class Writer:
     ) -> T:
         now = self.clock.now()
         unit = Unit(transaction, self.keys, self._index_key, now)
-        result = await work(Work(unit, caller, self.directory, self._durations, self._index_key))
         entry = caller.params(now, action, what) | {"rule": "system" if caller.kind == "system" else "own delivery"}
+        result = await work(Work(unit, caller, self.directory, self._durations, self._index_key, entry))
         await unit.flush(caller.via, entry)
         return result

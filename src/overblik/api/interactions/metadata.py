@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from overblik.api.http import FHIR_JSON, Response, require_json_answer
+from overblik.api.http import Response, require_json_answer
+from overblik.api.matching import kept_types
+from overblik.api.negotiation import FHIR_JSON, FHIR_XML
+from overblik.api.patching import FORMATS
 from overblik.fhir.definitions import r4
 from overblik.fhir.query import searchable
 from overblik.fhir.strict_json import dumps
@@ -15,15 +18,24 @@ if TYPE_CHECKING:
     from overblik.api.http import Request, Services
     from overblik.api.routes import Route
 
-RELEASED = "2026-11-22"
-_TYPE_CODES = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+RELEASED = "2026-11-23"
+DEFINITIONS = {
+    "$everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+    "$lastn": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+    "$meta": "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+    "$process-message": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
+}
+"""The standard's definitions; an operation of our own has a urn."""
+_TYPE_CODES = (
+    "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
+_SYSTEM_CODES = ("transaction", "batch", "history-system")
 
 
 def capability_statement(services: Services, base: str, routes: Iterable[Route]) -> dict[str, Any]:
     """Return what this server does: no more and no less than its routes."""
-    codes = [route.code for route in routes if route.code]
-    per_type = [{"code": code} for code in _TYPE_CODES if code in codes]
-    operations = [route.code.removeprefix("$") for route in routes if route.code.startswith("$")]
+    listed = list(routes)
+    codes = {route.code for route in listed}
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -32,35 +44,50 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
         "software": {"name": "Overblik", "version": services.software},
         "implementation": {"description": f"Overblik ({services.mode})", "url": base},
         "fhirVersion": r4().version,
-        "format": [FHIR_JSON],
+        "format": [FHIR_JSON, FHIR_XML, "json", "xml"],
+        "patchFormat": list(FORMATS),
         "rest": [
             {
                 "mode": "server",
                 "security": {"description": "Bearer token; every disclosure and refusal is logged."},
-                "resource": [_resource(name, per_type) for name in sorted(r4().resource_types - _NOT_KEPT)],
-                "interaction": [{"code": code} for code in ("transaction", "batch") if code in codes],
-                "operation": [
-                    {"name": name, "definition": f"urn:overblik:operation:{name}"} for name in sorted(operations)
-                ],
+                "resource": [_resource(name, codes, listed) for name in sorted(kept_types())],
+                "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
+                "operation": _operations(listed, ""),
             }
         ],
     }
 
 
-_NOT_KEPT = frozenset({"Parameters", "OperationOutcome"})
-
-
-def _resource(name: str, interactions: list[dict[str, str]]) -> dict[str, Any]:
+def _resource(name: str, codes: set[str], routes: list[Route]) -> dict[str, Any]:
+    operations = _operations(routes, name)
     return {
         "type": name,
-        "interaction": interactions,
+        "interaction": [{"code": code} for code in _TYPE_CODES if code in codes],
         "versioning": "versioned",
-        "readHistory": True,
+        "readHistory": "vread" in codes,
         "updateCreate": True,
-        "conditionalCreate": True,
+        "conditionalCreate": "create" in codes,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": "conditionalUpdate" in codes,
+        "conditionalDelete": "single" if "conditionalDelete" in codes else "not-supported",
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": [{"name": code, "type": kind} for code, kind in searchable(name)],
+        **({"operation": operations} if operations else {}),
     }
+
+
+def _operations(routes: list[Route], resource_type: str) -> list[dict[str, str]]:
+    """Return the operations of a type, or those on the base ("")."""
+    heads = {resource_type, "{type}"} if resource_type else {""}
+    found = {
+        route.code
+        for route in routes
+        if route.code.startswith("$") and (route.path.split("/")[1] if route.path.count("/") > 1 else "") in heads
+    }
+    return [
+        {"name": code.removeprefix("$"), "definition": DEFINITIONS.get(code, f"urn:overblik:operation:{code[1:]}")}
+        for code in sorted(found)
+    ]
 
 
 async def capabilities(services: Services, request: Request) -> Response:

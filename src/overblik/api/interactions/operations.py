@@ -1,12 +1,12 @@
-"""$overview and $process-message."""
+"""$overview, $process-message and $meta."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from overblik.api.http import Response, require_json_answer
-from overblik.fhir.dates import parse_interval
-from overblik.fhir.errors import Malformed
+from overblik.api.interactions.read import one_version
+from overblik.api.parameters import as_of
 from overblik.fhir.strict_json import dumps
 from overblik.overview.present import overview_json
 from overblik.trust.identity import require as require_caller
@@ -19,13 +19,8 @@ JSON = "application/json; charset=utf-8"
 
 async def overview(services: Services, request: Request) -> Response:
     """Return the overview of the record a Patient opens; `asOf` gives it as it was known then."""
-    text = request.one("asOf")
-    moment = parse_interval(text.replace(" ", "+")) if text else None
-    if text and moment is None:
-        raise Malformed("as-of-invalid", "asOf takes a date or instant, such as 2026-11-22T10:00:00Z.")
-    # A bare date means what was known when that day ended.
-    as_of = (moment.start if "T" in text else moment.end) if moment else None
-    found = await services.overviews.build(request.caller, request.id, as_of)
+    moment = as_of(request)
+    found = await services.overviews.build(request.caller, request.id, moment)
     return Response(200, dumps(overview_json(found)), media=JSON)
 
 
@@ -38,3 +33,14 @@ async def process_message(services: Services, request: Request) -> Response:
     require_caller(request.caller, "operate")
     receipt = await services.inbox.receive(request.caller, request.body, request.headers.get("content-type", ""))
     return Response(200, receipt.answer)
+
+
+async def meta(services: Services, request: Request) -> Response:
+    """Return the meta of a resource or version (https://hl7.org/fhir/R4/resource-operation-meta.html)."""
+    require_json_answer(request)
+    if request.version:
+        found = await one_version(services, request)
+    else:
+        found = await services.door.read(request.caller, request.type, request.id)
+    parameter = {"name": "return", "valueMeta": found.json()["meta"]}
+    return Response(200, dumps({"resourceType": "Parameters", "parameter": [parameter]}))

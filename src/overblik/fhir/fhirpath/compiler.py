@@ -40,21 +40,21 @@ Items = list[Item]
 @cache
 def compile_path(expression: str) -> Callable[[Items], Items]:
     """Compile an expression; the closure takes the input items and returns the result items."""
-    return _compile(parse(expression))
+    return compile_node(parse(expression))
 
 
-def _compile(node: Node) -> Callable[[Items], Items]:
+def compile_node(node: Node) -> Callable[[Items], Items]:
+    """Compile a tree."""
     match node:
         case Literal(value):
             item = Item("boolean" if isinstance(value, bool) else type(value).__name__, value)
             return lambda _: [item]
         case Name(name):
             return _name(name)
-        case Member(target, name):
-            inner = _compile(target)
-            return lambda items: _children(inner(items), name)
+        case Member():
+            return _path(node)
         case Index(target, number):
-            inner = _compile(target)
+            inner = compile_node(target)
             return lambda items: inner(items)[number : number + 1]
         case Binary(operator, left, right):
             return _binary(operator, left, right)
@@ -67,31 +67,61 @@ def _name(name: str) -> Callable[[Items], Items]:
     if name == "$this":
         return lambda items: items
     if name[0].isupper():
-        return lambda items: [item for item in items if _is(item.type, name)]
-    return lambda items: _children(items, name)
+        return lambda items: [item for item in items if derives(item.type, name)]
+    return _children(name)
 
 
-def _children(items: Items, name: str) -> Items:
-    found: Items = []
-    for item in items:
-        if not isinstance(item.value, dict):
-            continue
-        for key, kind in _keys(item.type, name):
-            value = item.value.get(key)
-            if isinstance(value, list):
-                found += [Item(_actual(kind, v), v) for v in value if v is not None]
-            elif value is not None:
-                found.append(Item(_actual(kind, value), value))
-    return found
+def _path(node: Member) -> Callable[[Items], Items]:
+    """Compile a chain of members as one closure; it ends where nothing is found."""
+    steps = [_children(node.name)]
+    target = node.target
+    while isinstance(target, Member):
+        steps.insert(0, _children(target.name))
+        target = target.target
+    first = compile_node(target)
+
+    def run(items: Items) -> Items:
+        found = first(items)
+        for step in steps:
+            if not found:
+                break
+            found = step(found)
+        return found
+
+    return run
+
+
+def _children(name: str) -> Callable[[Items], Items]:
+    """Return the closure that goes to a child element; extraction spends most of its time here."""
+    known: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def run(items: Items) -> Items:
+        found: Items = []
+        for parent, content in items:
+            if not isinstance(content, dict):
+                continue
+            keys = known.get(parent)
+            if keys is None:
+                keys = known[parent] = keys_of(parent, name)
+            for key, kind in keys:
+                value = content.get(key)
+                if value is None:
+                    continue
+                for one in value if isinstance(value, list) else (value,):
+                    if one is not None:
+                        found.append(Item(kind if kind != "Resource" else _actual(kind, one), one))
+        return found
+
+    return run
 
 
 def _actual(kind: str, value: Any) -> str:
-    """Return the type of a value; a resource says its own."""
-    return str(value.get("resourceType", kind)) if kind == "Resource" and isinstance(value, dict) else kind
+    """Return the type a resource says it is."""
+    return str(value.get("resourceType", kind)) if isinstance(value, dict) else kind
 
 
 @cache
-def _keys(type_name: str, name: str) -> tuple[tuple[str, str], ...]:
+def keys_of(type_name: str, name: str) -> tuple[tuple[str, str], ...]:
     """Return (JSON name, type) of a child element; a choice has one for each of its types."""
     known = r4().types.get(type_name)
     if known is None:
@@ -104,7 +134,7 @@ def _keys(type_name: str, name: str) -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def _is(type_name: str, wanted: str) -> bool:
+def derives(type_name: str, wanted: str) -> bool:
     """Say whether a type is another or derives from it."""
     while type_name:
         if type_name == wanted:
@@ -114,23 +144,23 @@ def _is(type_name: str, wanted: str) -> bool:
     return False
 
 
-def _type_name(node: Node) -> str:
+def type_name(node: Node) -> str:
+    """Return the type a node names; `DateTime`, as some published expressions write it, is `dateTime`."""
     match node:
-        case Name(name):
-            return name
-        case Member(Name("FHIR" | "System"), name):
-            return name
+        case Name(name) | Member(Name("FHIR" | "System"), name):
+            small = name[:1].lower() + name[1:]
+            return small if name not in r4().types and small in r4().types else name
     raise FhirPathError(f"a type name is needed, not {node!r}")
 
 
 def _binary(operator: str, left: Node, right: Node) -> Callable[[Items], Items]:
-    one = _compile(left)
+    one = compile_node(left)
     if operator in {"is", "as"}:
-        wanted = _type_name(right)
+        wanted = type_name(right)
         if operator == "as":
-            return lambda items: [item for item in one(items) if _is(item.type, wanted)]
-        return lambda items: [_boolean(_is(item.type, wanted)) for item in one(items)[:1]]
-    two = _compile(right)
+            return lambda items: [item for item in one(items) if derives(item.type, wanted)]
+        return lambda items: [_boolean(derives(item.type, wanted)) for item in one(items)[:1]]
+    two = compile_node(right)
     if operator == "|":
         return lambda items: _union(one(items), two(items))
     if operator in {"=", "!="}:
@@ -161,22 +191,22 @@ def _equal(left: Items, right: Items, wanted: bool) -> Items:
 
 
 _ARGUMENTS = {
-    **dict.fromkeys(("as", "ofType", "is", "where", "extension"), (1,)),
+    **dict.fromkeys(("as", "ofType", "is", "where", "extension", "hasExtension"), (1,)),
     **dict.fromkeys(("resolve", "first", "empty"), (0,)),
     "exists": (0, 1),
 }
 
 
 def _call(target: Node | None, function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:
-    inner = _compile(target) if target is not None else (lambda items: items)
+    inner = compile_node(target) if target is not None else (lambda items: items)
     if len(arguments) not in _ARGUMENTS.get(function, ()):
         raise FhirPathError(f"function {function} with {len(arguments)} arguments is not supported here")
     if function in {"as", "ofType"}:
-        wanted = _type_name(arguments[0])
-        return lambda items: [item for item in inner(items) if _is(item.type, wanted)]
+        wanted = type_name(arguments[0])
+        return lambda items: [item for item in inner(items) if derives(item.type, wanted)]
     if function == "is":
-        wanted = _type_name(arguments[0])
-        return lambda items: [_boolean(_is(item.type, wanted)) for item in inner(items)[:1]]
+        wanted = type_name(arguments[0])
+        return lambda items: [_boolean(derives(item.type, wanted)) for item in inner(items)[:1]]
     if function == "resolve":
         return lambda items: [_target(item) for item in inner(items)]
     if function in {"where", "exists"}:
@@ -190,13 +220,16 @@ def _small(inner: Callable[[Items], Items], function: str, arguments: tuple[Node
     if function == "empty":
         return lambda items: [_boolean(not inner(items))]
     if not isinstance(arguments[0], Literal):
-        raise FhirPathError("extension is only supported here with a literal url")
+        raise FhirPathError(f"{function} is only supported here with a literal url")
     url = arguments[0].value
-    return lambda items: [i for i in _children(inner(items), "extension") if i.value.get("url") == url]
+    child = _children("extension")
+    if function == "hasExtension":
+        return lambda items: [_boolean(any(i.value.get("url") == url for i in child(inner(items))))]
+    return lambda items: [i for i in child(inner(items)) if i.value.get("url") == url]
 
 
 def _where(inner: Callable[[Items], Items], function: str, arguments: tuple[Node, ...]) -> Callable[[Items], Items]:
-    test = _compile(arguments[0]) if arguments else (lambda _: [_boolean(True)])
+    test = compile_node(arguments[0]) if arguments else (lambda _: [_boolean(True)])
     if function == "where":
         return lambda items: [item for item in inner(items) if _true(test([item]))]
     return lambda items: [_boolean(any(_true(test([item])) for item in inner(items)))]

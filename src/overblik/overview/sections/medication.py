@@ -101,7 +101,7 @@ def _item(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Medication:
     names = dict.fromkeys(words_of(e.resource.get("medicationCodeableConcept", {})) for e in merged.members)
     return Medication(
         id=merged.first.reference,
-        name=" / ".join(names),
+        name=" / ".join(sorted(names)),
         atc=atc,
         dose=next(iter(doses), "") if not said else "",
         indication=next((r for r in reasons if r), ""),

@@ -67,10 +67,12 @@ from resource where pid = %(pid)s and rid = %(rid)s;
 -- scope: patient
 -- Write the current version; touches no row when another version came between.
 insert into resource as r (pid, rid, type, id, version, body, deleted, source, via, origins, labels, others,
-    clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, index_version)
+    clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, headline, sort_at,
+    sort_to, index_version)
 values (%(pid)s, %(rid)s, %(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s,
     %(origins)s, %(labels)s, %(others)s, %(clinical_from)s, %(clinical_to)s, %(recorded_at)s, %(received_at)s,
-    %(cid)s, %(cid)s, %(fact_key)s, %(facets)s, %(tokens)s, %(index_version)s)
+    %(cid)s, %(cid)s, %(fact_key)s, %(facets)s, %(tokens)s, %(headline)s, %(sort_at)s, %(sort_to)s,
+    %(index_version)s)
 on conflict (pid, rid) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via,
@@ -81,7 +83,8 @@ on conflict (pid, rid) do update set
     clinical_to = greatest(r.clinical_to, excluded.clinical_to),
     recorded_at = excluded.recorded_at, received_at = excluded.received_at,
     cid = excluded.cid, fact_key = excluded.fact_key, facets = excluded.facets,
-    tokens = excluded.tokens, index_version = excluded.index_version
+    tokens = excluded.tokens, headline = excluded.headline, sort_at = excluded.sort_at,
+    sort_to = excluded.sort_to, index_version = excluded.index_version
 where r.version = excluded.version - 1;
 
 -- name: touch_resource
@@ -112,14 +115,44 @@ insert into membership (pid, home_pid, rid, type, role)
 values (%(pid)s, %(home_pid)s, %(rid)s, %(type)s, %(role)s)
 on conflict (pid, home_pid, rid) do nothing;
 
--- name: clear_dates
+-- name: clear_index
 -- scope: patient
-delete from index_date where pid = %(pid)s and rid = %(rid)s;
+-- What the index keeps of one resource outside its own row.
+with h as (delete from index_headline where pid = %(pid)s and rid = %(rid)s),
+     d as (delete from index_date where pid = %(pid)s and rid = %(rid)s),
+     n as (delete from index_number where pid = %(pid)s and rid = %(rid)s)
+delete from index_string where pid = %(pid)s and rid = %(rid)s;
 
--- name: put_date
+-- name: put_index_headline
 -- scope: patient
-insert into index_date (pid, rid, type, param, lo, hi)
-values (%(pid)s, %(rid)s, %(type)s, %(param)s, %(lo)s, %(hi)s);
+insert into index_headline (pid, rid, token, sort_at) values (%(pid)s, %(rid)s, %(token)s, %(sort_at)s);
+
+-- name: put_index_date
+-- scope: patient
+insert into index_date (pid, rid, lo, hi, param, part, marks)
+values (%(pid)s, %(rid)s, %(lo)s, %(hi)s, %(param)s, %(part)s, %(marks)s);
+
+-- name: put_index_number
+-- scope: patient
+insert into index_number (pid, rid, param, part, lo, hi, marks)
+values (%(pid)s, %(rid)s, %(param)s, %(part)s, %(lo)s, %(hi)s, %(marks)s);
+
+-- name: put_index_string
+-- scope: patient
+insert into index_string (pid, rid, param, part, value, marks)
+values (%(pid)s, %(rid)s, %(param)s, %(part)s, %(value)s, %(marks)s);
+
+-- name: note_words
+-- scope: cross
+-- Enter digests with their proofs, in one order so that two writers never wait for each other in a
+-- ring; what stood there before comes back, to be compared.
+with new as (
+    insert into token_dictionary (digest, proof)
+    select w.digest, w.proof from unnest(%(digests)s::bigint[], %(proofs)s::bigint[]) as w (digest, proof)
+    order by w.digest
+    on conflict (digest) do nothing
+)
+select d.digest, d.proof from token_dictionary d where d.digest = any(%(digests)s::bigint[]);
 
 -- name: clear_relations
 -- scope: patient
@@ -152,14 +185,14 @@ values (%(pid)s, 'permit', %(rule)s, null, %(rids)s, %(versions)s, %(query)s, :l
 
 -- name: put_shared
 -- scope: shared
-insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, cid, tokens,
+insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, cid, rid, tokens,
     index_version)
 values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s, %(cid)s,
-    %(tokens)s, %(index_version)s)
+    %(rid)s, %(tokens)s, %(index_version)s)
 on conflict (id, type) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via, received_at = excluded.received_at,
-    cid = excluded.cid, tokens = excluded.tokens, index_version = excluded.index_version
+    cid = excluded.cid, rid = excluded.rid, tokens = excluded.tokens, index_version = excluded.index_version
 where r.version = excluded.version - 1;
 
 -- name: supersede_shared

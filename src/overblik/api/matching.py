@@ -1,0 +1,75 @@
+"""Path to route: the same table answers a request of its own and an entry of a batch."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from overblik.fhir.definitions import r4
+from overblik.fhir.errors import NotAllowed, NotFound
+
+if TYPE_CHECKING:
+    from overblik.api.routes import Route
+
+NOT_KEPT = frozenset({"Parameters", "OperationOutcome"})
+"""Resource types that carry a request or an answer and are never stored."""
+
+
+@cache
+def kept_types() -> frozenset[str]:
+    """Return the resource types that are stored here."""
+    return r4().resource_types - NOT_KEPT
+
+
+class Table(tuple["Route", ...]):  # noqa: SLOT001 - a slot could not keep what it has counted
+    """The routes in their order, and by the number of parts of their path."""
+
+    @cached_property
+    def by_length(self) -> dict[int, list[tuple[tuple[str, ...], Route]]]:
+        """Return {number of parts: routes with the parts of their path}."""
+        found: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
+        for route in self:
+            parts = tuple(route.path.split("/"))
+            found.setdefault(len(parts), []).append((parts, route))
+        return found
+
+
+def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]:
+    """Return, by method, the routes of a path and what it names; the first of a method counts."""
+    known: dict[str, tuple[Route, dict[str, str]]] = {}
+    parts = path.split("/")
+    kept = kept_types()
+    for pattern, route in routes.by_length.get(len(parts), ()):
+        named = _named(pattern, parts)
+        if named is None:
+            continue
+        if parts[1:2] and parts[1] in kept:
+            named["type"] = parts[1]
+        if "type" not in named or named["type"] in kept:
+            known.setdefault(route.method, (route, named))
+    return known
+
+
+def find(routes: Table, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """Return the route of a request and what its path names; HEAD is answered as GET is."""
+    known = matches(routes, path)
+    if not known:
+        raise NotFound
+    if (wanted := "GET" if method == "HEAD" else method) not in known:
+        text = f"This path takes {', '.join(sorted(known))}."
+        raise NotAllowed("method-not-allowed", text, expression="http.method")
+    return known[wanted]
+
+
+def _named(pattern: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
+    """Return what the parts of a path name by a pattern; None where they do not match it."""
+    named: dict[str, str] = {}
+    for wanted, part in zip(pattern, parts, strict=True):
+        if wanted[:1] != "{":
+            if wanted != part:
+                return None
+        elif not part or (wanted == "{id}" and part[0] in "$_"):
+            return None
+        else:
+            named[wanted[1:-1]] = part
+    return named

@@ -1,0 +1,39 @@
+"""The lines that were refused and are kept: written out again, to be corrected and delivered anew."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.strict_json import dumps
+from overblik.store.queries import sql
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from overblik.store.database import Database
+
+PAGE = 1000
+
+
+async def write_refusals(database: Database, via: str, path: Path) -> int:
+    """Write what is kept of a source's refused lines as NDJSON, in the files' order; return how many."""
+    count, last = 0, ("", -1)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # these are patients' data
+    with os.fdopen(handle, "wb") as file:
+        while rows := await _page(database, via, last):
+            for row in rows:
+                file.write(dumps(_said(row)) + b"\n")
+            count += len(rows)
+            last = (rows[-1].file, rows[-1].line)
+    return count
+
+
+async def _page(database: Database, via: str, last: tuple[str, int]) -> list[Any]:
+    params = {"via": via, "file": last[0], "line": last[1], "limit": PAGE}
+    return await database.fetch(sql("read_refusals"), params)
+
+
+def _said(row: Any) -> dict[str, Any]:
+    raw = bytes(row.raw).decode("utf-8", "replace")
+    return {"file": row.file, "line": row.line, "code": row.code, "reason": row.reason, "content": raw}

@@ -1,0 +1,112 @@
+"""Which search parameters a type has, and under which name each is kept.
+
+Of every type one token parameter and one date parameter are its *headlines*: they stand in the
+resource's own row, and ordered search goes by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+from overblik.fhir.definitions import SearchParameter, r4
+
+_OWN = {
+    (kind, "date"): SearchParameter("date", "date", (kind,), expression, f"urn:overblik:search:{kind}-date")
+    for kind, expression in {
+        "Communication": "Communication.sent",
+        "CommunicationRequest": "CommunicationRequest.authoredOn",
+        "Condition": "Condition.onset.as(dateTime) | Condition.onset.as(Period) | Condition.recordedDate",
+        "Goal": "Goal.start.as(date) | Goal.statusDate",
+        "Task": "Task.authoredOn",
+        "Provenance": "Provenance.occurred",
+    }.items()
+}
+"""Appointments and messages as Denmark writes them have their usual date as `date`."""
+
+KEPT = frozenset({"token", "reference", "uri", "date", "string", "number", "quantity"})
+NOT_KEPT = frozenset({"_id", "_lastUpdated"})
+"""Answered by columns of their own."""
+
+
+def parameter(resource_type: str, code: str) -> SearchParameter | None:
+    """Return a type's parameter, of the standard or of our own."""
+    return r4().param(resource_type, code) or _OWN.get((resource_type, code))
+
+
+@cache
+def parameters(resource_type: str) -> dict[str, SearchParameter]:
+    """Return every parameter of a type that has an expression, by code."""
+    every = r4().params
+    codes = {code for base, code in every if base in {resource_type, "DomainResource", "Resource"}}
+    codes |= {code for base, code in _OWN if base == resource_type}
+    found = {code: parameter(resource_type, code) for code in sorted(codes)}
+    return {code: p for code, p in found.items() if p is not None and p.expression}
+
+
+_TOKENS = ("code", "vaccine-code", "type", "service-type", "category", "event", "class")
+_DATES = ("date", "effective-time", "effective", "authored", "authored-on", "whenhandedover", "whenprepared", "created",
+          "period", "occurrence", "started", "identified", "collected", "datetime", "datewritten",
+          "birthdate")  # fmt: skip
+_DATE_OF = {"MedicationRequest": "authoredon", "DeviceRequest": "authored-on", "ChargeItem": "occurrence"}
+"""A MedicationRequest's `date` is when it is to be given, and seldom stands there."""
+
+
+@cache
+def headline_token(resource_type: str) -> str:
+    """Return the code of the token parameter by which a type is listed, "" for none."""
+    return next((c for c in _TOKENS if (p := parameter(resource_type, c)) is not None and p.type == "token"), "")
+
+
+@cache
+def headline_date(resource_type: str) -> str:
+    """Return the code of the date parameter by which a type is ordered, "" for none."""
+    if resource_type in _DATE_OF:
+        return _DATE_OF[resource_type]
+    return next((c for c in _DATES if (p := parameter(resource_type, c)) is not None and p.type == "date"), "")
+
+
+@cache
+def headlines(resource_type: str) -> frozenset[str]:
+    """Return the parameters whose absence is kept, so that `:missing` can be asked."""
+    wanted = {"identifier", "status", "gender", "name", headline_token(resource_type), headline_date(resource_type)}
+    return frozenset(wanted & parameters(resource_type).keys())
+
+
+_BOTH = {
+    "combo-code": ("code", "component-code"),
+    "combo-data-absent-reason": ("data-absent-reason", "component-data-absent-reason"),
+    "combo-value-concept": ("value-concept", "component-value-concept"),
+    "combo-code-value-concept": ("code-value-concept", "component-code-value-concept"),
+    "combo-code-value-quantity": ("code-value-quantity", "component-code-value-quantity"),
+    "value-quantity": ("code-value-quantity",),
+    "component-value-quantity": ("component-code-value-quantity",),
+    "combo-value-quantity": ("code-value-quantity", "component-code-value-quantity"),
+    "value-date": ("code-value-date",),
+    "value-string": ("code-value-string",),
+}
+"""Parameters of Observation that are kept once, with the code they belong to, and not twice over."""
+
+
+def kept_as(resource_type: str, code: str) -> tuple[str, ...]:
+    """Return the names under which a parameter's rows and tokens are kept; mostly its own."""
+    if code == "patient" and "subject" in parameters(resource_type):
+        return ("subject",)
+    return _BOTH.get(code, (code,)) if resource_type == "Observation" else (code,)
+
+
+@cache
+def number_of(resource_type: str, code: str) -> int:
+    """Return the number under which a parameter's narrow rows are kept: 31 bits of its name."""
+    return int.from_bytes(hashlib.sha256(f"{resource_type}.{code}".encode()).digest()[:4], "big") >> 1
+
+
+@cache
+def component_type(url: str) -> str:
+    """Return the type of the parameter that a composite's component names."""
+    return _types_by_url().get(url, "")
+
+
+@cache
+def _types_by_url() -> dict[str, str]:
+    return {p.url: p.type for p in r4().params.values()}

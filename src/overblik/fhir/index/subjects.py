@@ -1,0 +1,42 @@
+"""The references by which a resource is *about* patients."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from overblik.fhir.definitions import r4
+from overblik.fhir.fhirpath import Item, compile_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from overblik.fhir.strict_json import Json
+
+
+def patient_references(resource: Json) -> Iterator[Json]:
+    """Walk the references by which a resource is *about* patients.
+
+    They are the Patient compartment's parameters, less those by which someone only takes part
+    (author, sender, recorder, participant): taking part confers nothing.
+    """
+    resource_type = resource["resourceType"]
+    items = [Item(resource_type, resource)]
+    for extract in _subjects(resource_type):
+        for item in extract(items):
+            if isinstance(item.value, dict):
+                yield item.value
+
+
+_ABOUT = frozenset({"subject", "patient", "individual", "beneficiary", "subscriber", "member"})
+
+
+@cache
+def _subjects(resource_type: str) -> tuple[Callable[[list[Item]], list[Item]], ...]:
+    if resource_type == "Appointment":
+        return (compile_path("Appointment.participant.actor.where(resolve() is Patient)"),)
+    if resource_type == "Task":
+        return (compile_path("Task.for"),)
+    codes = [c for c in r4().patient.get(resource_type, ()) if c in _ABOUT]
+    params = [r4().param(resource_type, code) for code in codes]
+    return tuple(compile_path(p.expression) for p in params if p is not None and p.expression)

@@ -1,0 +1,49 @@
+"""Search string to a frozen query tree (https://hl7.org/fhir/R4/search.html). Knows no SQL.
+
+tree.py     the tree: a query is criteria that must all hold
+values.py   one value as text to what it stands for
+parse.py    which parameters there are, and the whole string
+"""
+
+from overblik.fhir.query.parse import parse_query, searchable
+from overblik.fhir.query.tree import (
+    DEFAULT_COUNT,
+    MOST_COUNT,
+    MOST_CRITERIA,
+    MOST_VALUES,
+    Amount,
+    Composites,
+    Criterion,
+    Dates,
+    Ids,
+    Links,
+    Missing,
+    Numbers,
+    Patients,
+    Query,
+    Strings,
+    Tokens,
+    Updated,
+)
+
+__all__ = [
+    "DEFAULT_COUNT",
+    "MOST_COUNT",
+    "MOST_CRITERIA",
+    "MOST_VALUES",
+    "Amount",
+    "Composites",
+    "Criterion",
+    "Dates",
+    "Ids",
+    "Links",
+    "Missing",
+    "Numbers",
+    "Patients",
+    "Query",
+    "Strings",
+    "Tokens",
+    "Updated",
+    "parse_query",
+    "searchable",
+]

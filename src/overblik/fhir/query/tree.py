@@ -1,0 +1,121 @@
+"""The query tree: frozen values that say what is asked, and nothing of how it is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from overblik.fhir.dates import Interval
+
+DEFAULT_COUNT = 50
+MOST_COUNT = 1000
+MOST_CRITERIA = 16
+MOST_VALUES = 20
+"""Values with a prefix in one parameter."""
+
+
+class Amount(NamedTuple):
+    """A number as asked for: the value, and the bounds its digits imply."""
+
+    value: Decimal
+    lo: Decimal
+    hi: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """`_id=a,b`."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Patients:
+    """`patient=…`: by id of any of the record's Patient resources, or by identifier."""
+
+    ids: tuple[str, ...] = ()
+    identifiers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """`code=system|value,…`; None for a part means *any*, "" means *without*."""
+
+    param: str
+    values: tuple[tuple[str | None, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`encounter=…`, `url=…`: each of `values` is a reference or uri as it is kept."""
+
+    param: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """`date=ge2026-01-01,…`: prefixes with the interval asked for."""
+
+    param: str
+    values: tuple[tuple[str, Interval], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """`_lastUpdated=ge2026-01-01,…`."""
+
+    values: tuple[tuple[str, Interval], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """`probability=gt0.8`, `value-quantity=5.4|system|mg`; a unit of None is *any*, its system of None too."""
+
+    param: str
+    values: tuple[tuple[str, Amount, tuple[str | None, str] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """`name=jens,…`: folded; what begins so is found."""
+
+    param: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Composites:
+    """`code-value-quantity=c$gt5,…`: each value is one part a component, all of one element."""
+
+    param: str
+    values: tuple[tuple[Tokens | Links | Dates | Numbers | Strings, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """`date:missing=true`."""
+
+    param: str
+    missing: bool
+
+
+Criterion = Ids | Patients | Tokens | Links | Dates | Updated | Numbers | Strings | Composites | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search of one type: every criterion must hold; within one, any value will do.
+
+    The order is by the type's headline date, newest first unless `oldest_first`.
+    """
+
+    type: str
+    criteria: tuple[Criterion, ...]
+    count: int = DEFAULT_COUNT
+    cursor: str = ""
+    applied: tuple[tuple[str, str], ...] = ()
+    oldest_first: bool = False

@@ -1,0 +1,191 @@
+"""One value of a search, from text to what it stands for."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from overblik.fhir.dates import Interval, parse_interval
+from overblik.fhir.errors import Malformed
+from overblik.fhir.identifiers import CPR, canonical
+from overblik.fhir.index import fold
+from overblik.fhir.query.tree import (
+    MOST_VALUES,
+    Amount,
+    Composites,
+    Dates,
+    Links,
+    Missing,
+    Numbers,
+    Patients,
+    Strings,
+    Tokens,
+    Updated,
+)
+from overblik.fhir.references import parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Part = Tokens | Links | Dates | Numbers | Strings
+
+PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
+
+
+def refuse(param: str, text: str) -> Malformed:
+    """Return the error of a value that cannot be read."""
+    return Malformed("search-value-invalid", text, expression=f"http.{param[:64]}")
+
+
+def split(value: str, separator: str = ",") -> list[str]:
+    """Split on a separator that is not escaped with a backslash; escapes stay for `plain`."""
+    parts: list[str] = []
+    begin = 0
+    for found in re.finditer(rf"\\.|{re.escape(separator)}", value):
+        if found[0] == separator:
+            parts.append(value[begin : found.start()])
+            begin = found.end()
+    return [*parts, value[begin:]]
+
+
+def plain(text: str) -> str:
+    """Remove the escapes (https://hl7.org/fhir/R4/search.html#escaping)."""
+    return re.sub(r"\\([\\,|$])", r"\1", text)
+
+
+def _system_and_value(text: str) -> tuple[str | None, str]:
+    system, *rest = split(text, "|")
+    return (plain(system), plain("|".join(rest))) if rest else (None, plain(system))
+
+
+def tokens(param: str, parts: Sequence[str]) -> Tokens:
+    """Read `system|value`, `|value`, `value` and `system|`."""
+    return Tokens(param, tuple(_token(param, part) for part in parts))
+
+
+def _token(param: str, text: str) -> tuple[str | None, str | None]:
+    system, value = _system_and_value(text)
+    if param.endswith("identifier"):
+        named = canonical(CPR if system is None and _looks_cpr(value) else system or "", value)
+        system, value = named.system if system is not None else None, named.value
+    return system, value if value or system is None else None
+
+
+def _looks_cpr(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{6}-[0-9]{4}", text) is not None
+
+
+def patients(value: str) -> Patients:
+    """Read the ids of Patients."""
+    ids = []
+    for part in map(plain, split(value)):
+        kind, _, identifier = part.rpartition("/")
+        if kind and kind.rsplit("/", 1)[-1] != "Patient":
+            raise refuse("patient", "patient takes the id of a Patient.")
+        ids.append(identifier)
+    return Patients(ids=tuple(ids))
+
+
+def patient_identifiers(value: str) -> Patients:
+    """Read the identifiers of patients; one without a system is a CPR."""
+    found = []
+    for part in split(value):
+        system, text = _system_and_value(part)
+        found.append(canonical(CPR if system is None else system, text))
+    return Patients(identifiers=tuple(found))
+
+
+def links(param: str, parts: Sequence[str], targets: Sequence[str]) -> Links:
+    """Read references: `Type/id`, an id of one of the target types, or a URL."""
+    found: list[str] = []
+    for text in map(plain, parts):
+        reference = parse_reference(text)
+        if reference is not None:
+            found.append(f"{reference.type}/{reference.id}")
+            found += [f"{reference.base}/{reference.type}/{reference.id}"] if reference.base else []
+        elif "/" in text or ":" in text:
+            found.append(text)
+        else:
+            found += [f"{target}/{text}" for target in targets]
+    return Links(param, tuple(dict.fromkeys(found)))
+
+
+def uris(param: str, parts: Sequence[str]) -> Links:
+    """Read uris, which are compared as they are."""
+    return Links(param, tuple(plain(part) for part in parts))
+
+
+def _limited(param: str, parts: Sequence[str]) -> Sequence[str]:
+    if len(parts) > MOST_VALUES:
+        raise Malformed("search-too-long", f"At most {MOST_VALUES} values in {param}.", expression=f"http.{param}")
+    return parts
+
+
+def dates(param: str, parts: Sequence[str]) -> Dates:
+    """Read dates, each with its prefix."""
+    return Dates(param, tuple(_date(param, plain(part)) for part in _limited(param, parts)))
+
+
+def updated(parts: Sequence[str]) -> Updated:
+    """Read the instants of `_lastUpdated`."""
+    return Updated(dates("_lastUpdated", parts).values)
+
+
+def _prefixed(text: str) -> tuple[str, str]:
+    return (text[:2], text[2:]) if text[:2] in PREFIXES else ("eq", text)
+
+
+def _date(param: str, text: str) -> tuple[str, Interval]:
+    prefix, rest = _prefixed(text)
+    interval = parse_interval(rest.replace(" ", "+"))
+    if interval is None:
+        raise refuse(param, f"{param} takes a date such as 2026-11-22 or ge2026-11, not {text[:40]!r}.")
+    return prefix, interval
+
+
+def numbers(param: str, parts: Sequence[str]) -> Numbers:
+    """Read numbers and quantities: `gt5.4`, `5.4|system|code`, `5.4||unit`."""
+    return Numbers(param, tuple(_number(param, part) for part in _limited(param, parts)))
+
+
+def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] | None]:
+    stated, *unit = map(plain, split(text, "|"))
+    prefix, digits = _prefixed(stated)
+    if not _NUMBER.fullmatch(digits) or len(unit) not in {0, 2}:
+        raise refuse(param, f"{param} takes a number such as 5.4, gt5 or 5.4|system|code, not {text[:40]!r}.")
+    value = Decimal(digits)
+    exponent = value.as_tuple().exponent
+    half = Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
+    amount = Amount(value, value - half, value + half)
+    return prefix, amount, ((unit[0] or None, unit[1]) if unit and unit[1] else None)
+
+
+def strings(param: str, parts: Sequence[str]) -> Strings:
+    """Read texts, folded as they are kept; what folds to nothing would find everything."""
+    found = tuple(fold(plain(part)) for part in _limited(param, parts))
+    if not all(found):
+        raise refuse(param, f"{param} takes at least one letter or digit.")
+    return Strings(param, found)
+
+
+def missing(param: str, value: str) -> Missing:
+    """Read `true` or `false`."""
+    if value not in {"true", "false"}:
+        raise refuse(param, f"{param}:missing takes true or false.")
+    return Missing(param, value == "true")
+
+
+def composites(param: str, parts: Sequence[str], components: Sequence[Callable[[str], Part]]) -> Composites:
+    """Read `a$b`, each part by its own component; what is wrong is the composite's."""
+    found = []
+    for part in _limited(param, parts):
+        stated = split(part, "$")
+        if len(stated) != len(components) or not all(stated):
+            raise refuse(param, f"{param} takes {len(components)} parts with $ between them.")
+        try:
+            found.append(tuple(read(text) for read, text in zip(components, stated, strict=True)))
+        except Malformed as error:
+            raise refuse(param, f"{param}:{error.text}") from None
+    return Composites(param, tuple(found))

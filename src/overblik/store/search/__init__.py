@@ -1,0 +1,12 @@
+"""Query tree and kind of access to SQL (docs/decisions/008-search-index.md).
+
+    conditions.py  one criterion as a condition on a row
+    drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
+    compile.py     the whole statement, with the door's condition inside
+
+Values are always bound; the text is made of literals only.
+"""
+
+from overblik.store.search.compile import Compiled, compile_search, compile_shared
+
+__all__ = ["Compiled", "compile_search", "compile_shared"]

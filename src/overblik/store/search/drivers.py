@@ -1,0 +1,220 @@
+"""Where the rows of a search come from: chosen here, not left to the planner.
+
+    record   one patient's rows, newest first by (pid, type, sort_at, rid)
+    tokens   rare tokens, by the GIN index
+    listed   the headline token, newest first by (headline, sort_at, rid)
+    rows     a narrow table leads: names, numbers, dates that are not the headline's
+    ids      by id
+    changes  `_lastUpdated`, by the records changed
+    newest   all of the type, newest first by (type, sort_at, rid)
+
+A driver is one or more sources whose rows never overlap. Each is ordered and limited by itself and
+then merged, so that a page reads a page of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from overblik.fhir.index.digests import token
+from overblik.fhir.index.parameters import headline_date, headline_token
+from overblik.fhir.index.row import WIDEST
+from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
+from overblik.store.search.conditions import DIGITS, Condition, Scope, among, digests, record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from overblik.fhir.query import Criterion, Query
+
+EVERYWHERE = frozenset({"_profile", "_security", "_tag", "_source", "status", "category", "gender", "active", "class",
+                        "intent", "priority", "language", "clinical-status", "verification-status", "deceased",
+                        "lifecycle-status", "use", "kind", "outcome"})  # fmt: skip
+"""Parameters of few values: most rows match, as long as nothing better is known."""
+
+
+class Common:
+    """The tokens that stand in a good part of all rows: a search by them alone walks the newest rows.
+
+    Of the process: digests are keyed, so those of another database are other digests.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: frozenset[int] = frozenset()
+
+    def learn(self, tokens: Iterable[int]) -> None:
+        """Take what the statistics say; without any, the names of parameters decide."""
+        self._tokens = frozenset(tokens)
+
+    def has(self, criterion: Tokens | Links, scope: Scope) -> bool:
+        """Say whether one of a criterion's values is common."""
+        if not self._tokens:
+            return criterion.param in EVERYWHERE
+        return not self._tokens.isdisjoint(digests(criterion, scope))
+
+
+COMMON = Common()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place rows come from: tables, a condition, and the columns they are ordered by."""
+
+    tables: LiteralString
+    where: LiteralString = ""
+    sort_at: LiteralString = "r.sort_at"
+    rid: LiteralString = "r.rid"
+
+
+@dataclass(slots=True)
+class Driver:
+    """The sources of a search with their parameters; `record` selects the records of a patient."""
+
+    name: str
+    sources: list[Source] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+    record: LiteralString = ""
+
+
+_OWN_RECORD: LiteralString = (
+    "select m.pid from person_key k, lateral (select k.pid as pid union select s.pid from record_alias s"
+    " join record_alias o on o.root = s.root where o.pid = k.pid) m"
+    " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
+)
+_RESOURCE = Source("resource r")
+
+
+def choose(query: Query, scope: Scope) -> Driver:
+    """Choose where the rows come from; every criterion still stands as a condition on them."""
+    patients = [c for c in query.criteria if isinstance(c, Patients)]
+    if patients:
+        return _of_record(record_of(patients[0], scope))
+    if scope.kind == "citizen":
+        return Driver("record", record=_OWN_RECORD)
+    named = [c for c in query.criteria if isinstance(c, Ids)]
+    return _by_ids(named[0]) if named else _crossing(query.criteria, scope)
+
+
+def _by_ids(criterion: Ids) -> Driver:
+    where: LiteralString = "(r.pid, r.rid) in (select l.pid, l.rid from locator l where l.type = %(type)s"
+    where += " and l.id = any(%(d_ids)s::text[]))"
+    return Driver("ids", [Source("resource r", where, "r.sort_at + interval '0'")], {"d_ids": list(criterion.ids)})
+
+
+def _of_record(who: Condition) -> Driver:
+    params = {"d" + name: value for name, value in who.params.items()}
+    return Driver("record", params=params, record=who.text.replace("{p}", "d"))
+
+
+def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
+    """Choose for a search over all records."""
+    coded = [c for c in criteria if isinstance(c, Tokens | Links)]
+    rare = [c for c in coded if c.param != headline_token(scope.type) and not COMMON.has(c, scope)]
+    if rare:
+        return _by_tokens(rare, scope)
+    texts = [c for c in criteria if isinstance(c, Strings)]
+    if texts:
+        return _by_rows(texts[0], scope)
+    dates = [c for c in criteria if isinstance(c, Dates)]
+    dated = [c for c in dates if c.param == headline_date(scope.type) and len(c.values) == 1]
+    listed = [c for c in coded if c.param == headline_token(scope.type)]
+    if listed:
+        return _listed(listed, dated, scope)
+    ranged: list[Numbers | Dates] = [c for c in criteria if isinstance(c, Numbers)]
+    ranged += [c for c in dates if c.param != headline_date(scope.type)]
+    if ranged and not coded:
+        return _by_rows(ranged[0], scope)
+    changed = [c for c in criteria if isinstance(c, Updated) and len(c.values) == 1 and c.values[0][0] in _FROM]
+    if changed and not coded and not dated:
+        return _by_change(changed[0])
+    return _dated("newest", [_RESOURCE], {}, dated, scope)
+
+
+def _listed(listed: list[Tokens | Links], dated: list[Dates], scope: Scope) -> Driver:
+    """One code is walked in order; for several, or a whole system, the GIN index collects."""
+    for criterion in listed:
+        if isinstance(criterion, Tokens) and len(criterion.values) == 1 and criterion.values[0][1] is not None:
+            return _by_headline(criterion, dated, scope)
+    return _by_tokens(listed, scope)
+
+
+def _by_tokens(criteria: list[Tokens | Links], scope: Scope) -> Driver:
+    """Let the GIN index find the rows; their order cannot be taken from another index then."""
+    where: LiteralString = ""
+    params: dict[str, Any] = {}
+    for number, criterion in enumerate(criteria):
+        name: LiteralString = "d" + DIGITS[number]
+        found = digests(criterion, scope)
+        where += (" and " if where else "") + "r.tokens " + ("@>" if len(found) == 1 else "&&") + " %(" + name
+        where += ")s::bigint[]"
+        params[name] = found
+    return Driver("tokens", [Source("resource r", where, "r.sort_at + interval '0'")], params)
+
+
+def _by_rows(criterion: Strings | Numbers | Dates, scope: Scope) -> Driver:
+    found = among(criterion, scope)
+    source = Source("resource r", found.text.replace("{p}", "d"), "r.sort_at + interval '0'")
+    return Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
+
+
+def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
+    """A resource has one headline code in its own row and any further in `index_headline`."""
+    value = criterion.values[0][1]
+    params = {"d_token": token(scope.key, scope.type, criterion.param, None, value).value}
+    sources = [
+        Source("resource r", "r.headline = %(d_token)s"),
+        Source(
+            "index_headline l join resource r on r.pid = l.pid and r.rid = l.rid",
+            "l.token = %(d_token)s",
+            "l.sort_at",
+            "l.rid",
+        ),
+    ]
+    return _dated("listed", sources, params, dated, scope)
+
+
+def _by_change(criterion: Updated) -> Driver:
+    ((prefix, interval),) = criterion.values
+    upper: LiteralString = " and c.at < %(d_hi)s" if prefix in _UNTIL else ""
+    where: LiteralString = "(r.pid, r.cid) in (select c.pid, c.cid from change c where c.at >= %(d_lo)s" + upper + ")"
+    params = {"d_lo": interval.start, "d_hi": interval.end}
+    return Driver("changes", [Source("resource r", where, "r.sort_at + interval '0'")], params)
+
+
+_FROM = frozenset({"eq", "gt", "ge", "sa", "ap"})
+_UNTIL = frozenset({"eq", "lt", "le", "eb", "ap"})
+
+
+def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list[Dates], scope: Scope) -> Driver:
+    """Bound a driver's order by ranges of the headline date.
+
+    A row that matches begins before the range ends. Where the columns hold its date it is at most
+    `WIDEST` wide, so it begins that long before the range at the earliest; what the columns do not
+    hold is led to by the narrow rows.
+    """
+    until = [c.values[0][1].end for c in dated if c.values[0][0] in _UNTIL]
+    since = [c for c in dated if c.values[0][0] in _FROM]
+    if until:
+        sources = [_also(s, " and r.sort_at < %(d_until)s") for s in sources]
+        params["d_until"] = min(until)
+    if since:
+        rows = among(since[0], scope)
+        wide: LiteralString = " and r.sort_to is null and " + rows.text.replace("{p}", "dd")
+        near: LiteralString = " and r.sort_to is not null and r.sort_at >= %(d_from)s"
+        sources = [_also(s, near) for s in sources] + [_also(s, wide) for s in sources]
+        params["d_from"] = _earlier(max(c.values[0][1].start for c in since))
+        params |= {"dd" + key: value for key, value in rows.params.items()}
+    return Driver(name, sources, params)
+
+
+def _earlier(moment: Any) -> Any:
+    try:
+        return moment - WIDEST
+    except OverflowError:
+        return moment
+
+
+def _also(source: Source, text: LiteralString) -> Source:
+    where = source.where + text if source.where else text.removeprefix(" and ")
+    return Source(source.tables, where, source.sort_at, source.rid)

@@ -1,0 +1,196 @@
+"""What was, through the door: history, one resource as of an instant, and the whole of one record.
+
+Each statement decides, fetches and logs in one snapshot, as in access.py. History on type and
+system level follows the numbers of the sequencer and trails the present by at most two seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
+from overblik.store.history import history_of_many
+from overblik.store.queries import sql, sql_for
+from overblik.trust.access import Disclosed, Page, is_shared
+from overblik.trust.identity import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from overblik.fhir.dates import Interval
+    from overblik.fhir.strict_json import Json
+    from overblik.trust.access import Door, Place
+    from overblik.trust.cursors import Cursors
+    from overblik.trust.identity import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which versions of a history: known since an instant, or current at some time of an interval."""
+
+    since: datetime | None = None
+    at: Interval | None = None
+    count: int = 50
+    cursor: str = ""
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters that every history statement takes; one row more than is shown."""
+        return {
+            "since": self.since,
+            "at_from": self.at.start if self.at else None,
+            "at_to": self.at.end if self.at else None,
+            "count": self.count,
+            "limit": self.count + 1,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a record `everything` gives; the period is that of care."""
+
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    count: int = 50
+    cursor: str = ""
+
+
+async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: str, span: Span) -> Page:
+    """Return one page of a resource's versions, newest first; NotFound for hidden and absent alike."""
+    require(caller, "read")
+    scope = f"{caller.viewer}|history|{resource_type}/{resource_id}|{span.since}|{span.at}"
+    before = _opened(door, span.cursor, scope)
+    params = span.params() | {"before": before[0] if before else None}
+    if is_shared(resource_type):
+        params |= {"type": resource_type, "id": resource_id}
+        rows = await door.database.fetch(sql("shared_history_of_one"), params)
+    else:
+        place = await door.locate(resource_type, resource_id)
+        params |= _params(door, caller, "history", f"{resource_type}/{resource_id}/_history", place)
+        rows = await door.database.fetch(sql_for("history_of_one", caller.kind), params)
+    if not rows:
+        raise NotFound
+    return _page(door, [row for row in rows if row.version is not None], span.count, scope, lambda row: [row.version])
+
+
+async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) -> Page:
+    """Return one page of the versions of a type ("" for every type), the last that became known first."""
+    require(caller, "read")
+    if not resource_type and caller.kind in {"citizen", "professional"}:
+        raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
+    scope = f"{caller.viewer}|history|{resource_type}|{span.since}|{span.at}"
+    before = _opened(door, span.cursor, scope)
+    params = span.params() | caller.params(door.clock.now(), "history", f"{resource_type}/_history".lstrip("/"))
+    params |= {"type": resource_type, "before": before[0], "before_rid": before[1]} if before else {
+        "type": resource_type, "before": None, "before_rid": None,
+    }  # fmt: skip
+    shared = bool(resource_type) and is_shared(resource_type)
+    text = history_of_many(caller.kind, shared=shared, everything=not resource_type)
+    rows = await door.database.fetch(text, params)
+    if not any(row.pid for row in rows[: span.count]) and not shared:
+        await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+    return _page(door, rows, span.count, scope, lambda row: [row.seq, row.rid])
+
+
+async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str, moment: datetime) -> Disclosed:
+    """Return a resource as it was known at an instant; NotFound where it was not known then."""
+    require(caller, "read")
+    if is_shared(resource_type):
+        params: dict[str, Any] = {"type": resource_type, "id": resource_id, "as_of": moment}
+        rows = await door.database.fetch(sql("read_shared_as_of"), params)
+    else:
+        place = await door.locate(resource_type, resource_id)
+        what = f"{resource_type}/{resource_id}?asOf={moment.isoformat()}"
+        params = _params(door, caller, "read", what, place) | {"as_of": moment}
+        rows = await door.database.fetch(sql_for("read_as_of", caller.kind), params)
+    if not rows:
+        raise NotFound
+    if rows[0].deleted:
+        raise Gone("deleted", "This resource was deleted.")
+    return _disclosed(rows[0])
+
+
+async def everything(door: Door, caller: Caller, patient_id: str, part: Part, text: str) -> Page:
+    """Return one page of the record that a visible Patient opens; `text` is the request, for the log."""
+    require(caller, "read")
+    scope = f"{caller.viewer}|everything|{patient_id}|{part.types}|{part.since}|{part.start}|{part.end}"
+    after = _opened(door, part.cursor, scope)
+    place = await door.locate("Patient", patient_id)
+    params = _params(door, caller, "everything", text, place) | {
+        "types": list(part.types) or None,
+        "since": part.since,
+        "start": part.start,
+        "end": part.end,
+        "after": after[1] if after else None,
+        "after_patients": bool(after[0]) if after else None,
+        "count": part.count,
+        "limit": part.count + 1,
+    }
+    rows = await door.database.fetch(sql_for("everything", caller.kind), params)
+    if rows[0].rule is None:
+        raise NotFound
+    found = [row for row in rows if row.rid is not None]
+    return _page(door, found, part.count, scope, lambda row: [int(row.type != "Patient"), row.rid])
+
+
+async def last_observations(
+    door: Door, caller: Caller, patient_id: str, text: str, choose: Callable[[list[Json]], Iterable[int]]
+) -> list[Disclosed]:
+    """Return those of a record's visible Observations that `choose` picks, by their places in its list.
+
+    Only what is picked is read through the door, decided again and logged.
+    """
+    require(caller, "read")
+    place = await door.locate("Patient", patient_id)
+    params = _params(door, caller, "lastn", text, place)
+    rows = await door.database.fetch(sql_for("observations", caller.kind), params)
+    known = [row for row in rows if row.rid is not None]
+    picked = [known[number].rid for number in choose([_disclosed(row).json() for row in known])]
+    rows = await door.database.fetch(sql_for("read_rows", caller.kind), params | {"rids": picked})
+    if rows[0].rule is None:
+        raise NotFound
+    by_rid = {row.rid: _disclosed(row) for row in rows if row.rid is not None}
+    return [by_rid[rid] for rid in picked if rid in by_rid]
+
+
+async def shared(door: Door, caller: Caller, named: Iterable[tuple[str, str]]) -> list[Disclosed]:
+    """Return those of the named (type, id) that belong to no patient and exist."""
+    require(caller, "read")
+    wanted = [(kind, name) for kind, name in named if is_shared(kind) and "\x00" not in name]
+    if not wanted:
+        return []
+    params = {"types": [kind for kind, _ in wanted], "ids": [name for _, name in wanted]}
+    return [_disclosed(row) for row in await door.database.fetch(sql("read_shared_many"), params)]
+
+
+def _params(door: Door, caller: Caller, action: str, what: str, place: Place) -> dict[str, Any]:
+    shared = caller.params(door.clock.now(), action, what.replace("\x00", "?"))
+    return shared | {"pid": place.pid, "rid": place.rid, "pids": list(place.pids)}
+
+
+def _cursors(door: Door) -> Cursors:
+    return door._cursors  # noqa: SLF001 - one key for the door's every page link
+
+
+def _opened(door: Door, cursor: str, scope: str) -> list[int]:
+    """Return the place a cursor continues after, [] for the first page."""
+    if not cursor:
+        return []
+    try:
+        return [int(part) for part in _cursors(door).open(cursor, scope).split(":")]
+    except ValueError:
+        raise Malformed("cursor-invalid", "This page link is not valid here; search again.") from None
+
+
+def _page(door: Door, rows: list[Any], count: int, scope: str, key: Callable[[Any], list[int]]) -> Page:
+    shown = rows[:count]
+    more = len(rows) > count and bool(shown)
+    cursor = _cursors(door).seal(":".join(map(str, key(shown[-1]))), scope) if more else ""
+    return Page(tuple(map(_disclosed, shown)), cursor)
+
+
+def _disclosed(row: Any) -> Disclosed:
+    return Disclosed(row.type, row.id, row.version, row.received_at, row.body)

@@ -1,0 +1,1 @@
+"""Tests of the application: what binds the layers together."""
