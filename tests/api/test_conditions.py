@@ -39,6 +39,8 @@ async def test_what_the_caller_has_already_is_not_sent_again(world: World) -> No
     table = [
         ({"If-None-Match": 'W/"1"'}, 304),
         ({"If-None-Match": '"1"'}, 304),
+        ({"If-None-Match": "1"}, 304),
+        ({"If-None-Match": "2"}, 200),
         ({"If-None-Match": 'W/"7", W/"1"'}, 304),
         ({"If-None-Match": "*"}, 304),
         ({"If-None-Match": 'W/"2"'}, 200),
@@ -256,3 +258,19 @@ async def test_a_binary_is_taken_as_it_is(world: World) -> None:
     assert (read.content, read.headers["Content-Type"]) == (b"%PDF-1.7", "application/pdf")
     replaced = await call(world, "PUT", path, b"x", **{"Content-Type": "text/plain"})
     assert (replaced.status_code, replaced.headers["ETag"]) == (200, 'W/"2"')
+
+
+async def test_a_condition_in_the_address_of_a_create_is_refused_and_not_passed_over(world: World) -> None:
+    body = patient()
+    for headers in ({}, {"Prefer": "handling=lenient"}):
+        refused = await call(world, "POST", f"/Patient?{BY_CPR}", body, **headers)
+        assert (refused.status_code, code(refused)) == (400, "parameter-unknown")
+    assert (await world.get(f"/Patient?{BY_CPR}", world.source())).json().get("entry", []) == []
+    assert (await call(world, "POST", "/Patient?_format=json&_pretty=true", body)).status_code == 201
+
+
+async def test_none_of_a_page_is_asked_for_to_have_them_counted(world: World) -> None:
+    await call(world, "POST", "/Patient", patient())
+    found = (await world.get(f"/Patient?{BY_CPR}&_count=0", world.source())).json()
+    assert (found["total"], "entry" in found) == (1, False)
+    assert found["link"][0]["url"].endswith("_count=0")
