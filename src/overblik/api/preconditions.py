@@ -6,6 +6,7 @@ is asked with the caller's rights, so a resource that is hidden is not found.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -38,13 +39,16 @@ def not_modified(request: Request, found: Disclosed) -> Response | None:
     since = request.headers.get("if-modified-since")
     headers = version_headers(found.version, found.updated)
     if known is not None:
-        same = known.strip() == "*" or found.version in {
-            version_of(etag, "http.If-None-Match") for etag in known.split(",")
-        }
+        same = known.strip() == "*" or found.version in {_version_known(etag.strip()) for etag in known.split(",")}
     else:
         moment = _http_date(since) if since is not None else None
         same = moment is not None and found.updated.replace(microsecond=0) <= moment
     return Response(304, b"", headers) if same else None
+
+
+def _version_known(etag: str) -> int:
+    """Return the version that a reader knows; fhirpy names it by its bare number."""
+    return int(etag) if re.fullmatch(r"[0-9]{1,9}", etag) else version_of(etag, "http.If-None-Match")
 
 
 def _http_date(text: str) -> datetime | None:

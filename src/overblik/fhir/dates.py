@@ -30,9 +30,12 @@ class Interval(NamedTuple):
     end: datetime
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=8192)
 def parse_interval(text: str) -> Interval | None:
-    """Return the interval a FHIR date, dateTime or instant stands for; None if there is no such date."""
+    """Return the interval a FHIR date, dateTime or instant stands for; None if there is no such date.
+
+    Remembered, because a resource's checks, its index row and its evidence each read the same date.
+    """
     match = _SHAPE.fullmatch(text)
     if match is None:
         return None

@@ -28,6 +28,7 @@ _DATETIME = re.compile(
 )
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_SPACE = re.compile(r"\s")
 _MAX_INTEGER = 2**31 - 1
 
 
@@ -44,7 +45,7 @@ def _code(value: Any) -> bool:
 
 
 def _uri(value: Any) -> bool:
-    return _string(value) and not any(c.isspace() for c in value)
+    return _string(value) and _SPACE.search(value) is None
 
 
 def _whole(low: int) -> Callable[[Any], bool]:

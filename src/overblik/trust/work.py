@@ -26,7 +26,7 @@ from overblik.trust.organisations import store_organisation
 from overblik.trust.sources import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from overblik.fhir.query import Query
@@ -89,18 +89,23 @@ class Work:
         """Send what is staged, so that a condition asked afterwards finds it; still the same transaction."""
         await self.unit.flush(self.caller.via, self._entry)
 
-    async def preload(self, named: Iterable[tuple[str, str]]) -> None:
-        """Lock and read the resources that will be written or referred to, many with as few statements as one."""
+    async def preload(self, named: Iterable[tuple[str, str]], resources: Iterable[Json]) -> None:
+        """Lock and read what will be written or referred to, many with as few statements as one.
+
+        Persons and records are taken in one order for all transactions, so that two never wait for each other.
+        """
+        opened = [await self.person(list(identifiers), "") for identifiers in _persons_of(resources)]
         known = self._read.keys() | self._new.keys()
         wanted = [name for name in dict.fromkeys(named) if name not in known and "\x00" not in name[1]]
         fetch = self.unit.transaction.fetch
         if shared := [name for name in wanted if is_shared(name[0])]:
             rows = await fetch(sql("load_shared_many"), _named(shared))
             self._keep(shared, {(row.type, row.id): row for row in rows})
-        if own := [name for name in wanted if not is_shared(name[0])]:
-            places = await fetch(sql("locate"), _named(own))
-            keys = {"pids": [p.pid for p in places], "rids": [p.rid for p in places]}
-            await self.unit.lock(*keys["pids"])
+        own = [name for name in wanted if not is_shared(name[0])]
+        places = await fetch(sql("locate"), _named(own)) if own else []
+        keys = {"pids": [p.pid for p in places], "rids": [p.rid for p in places]}
+        await self.unit.lock(*opened, *keys["pids"])
+        if own:
             rows = await fetch(sql("load_places"), keys) if places else []
             self._keep(own, {(row.type, row.id): row for row in rows})
 
@@ -340,6 +345,29 @@ class Work:
             await store_organisation(self.unit.transaction, resource)
         self.unit.stage_shared(staged)
         return Stored(staged.type, staged.id, version, self.now, resource, version == 1)
+
+
+def _persons_of(resources: Iterable[Json]) -> list[tuple[Identifier, ...]]:
+    """Return the national identifiers that name persons: those of each Patient together, then the others.
+
+    What can be nobody's is left out; whoever writes it is told so.
+    """
+    patients: set[tuple[Identifier, ...]] = set()
+    others: set[tuple[Identifier, ...]] = set()
+    for resource in resources:
+        if resource["resourceType"] == "Patient":
+            patients.add(tuple(_national(resource.get("identifier", ()))))
+        else:
+            named = (r.get("identifier", {}) for r in patient_references(resource) if "reference" not in r)
+            others |= {(identifier,) for identifier in _national(named)}
+    return [group for group in (*sorted(patients), *sorted(others)) if group]
+
+
+def _national(stated: Iterable[Json]) -> Iterator[Identifier]:
+    for item in stated:
+        identifier = canonical(str(item.get("system", "")), str(item.get("value", "")))
+        if identifier.system in PERSON_SYSTEMS and not person_identifier_problem(identifier, ""):
+            yield identifier
 
 
 def _named(names: list[tuple[str, str]]) -> dict[str, list[str]]:

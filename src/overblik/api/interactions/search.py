@@ -27,7 +27,7 @@ async def search(services: Services, request: Request) -> Response:
     require_json_answer(request)
     query = parse_query(request.type, request.pairs, lenient=request.lenient)
     asked = f"{request.type}?{urlencode(query.applied)}"
-    if request.form.shape.summary == "count":
+    if request.form.shape.summary == "count" or query.count == 0:  # the standard has them be one
         return await _counted(services, request, query, asked)
     page = await services.door.search(request.caller, query, asked)
     return Response(200, dumps(_bundle(request, query, page)))
@@ -51,6 +51,7 @@ def _bundle(request: Request, query: Query, page: Page) -> Json:
 
 async def _counted(services: Services, request: Request, query: Query, asked: str) -> Response:
     """Return how many there are and none of them; each page counted is decided and logged like any other."""
+    links = [{"relation": "self", "url": _link(request, query, "")}]
     total, query = 0, replace(query, count=MOST_COUNT, cursor="")
     while True:
         page = await services.door.search(request.caller, query, asked)
@@ -61,7 +62,6 @@ async def _counted(services: Services, request: Request, query: Query, asked: st
             text = f"More than {MOST_COUNTED} match; make the search narrower to have them counted."
             raise Unprocessable("count-too-large", text, kind="too-costly", expression="http._summary")
         query = replace(query, cursor=page.cursor)
-    links = [{"relation": "self", "url": _link(request, query, "")}]
     return Response(200, dumps({"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}))
 
 

@@ -147,7 +147,8 @@ async def write_all(work: Work, entries: list[Json], writes: Iterable[int], base
     await _settle_conditions(work, planned)
     names = _names(work, planned)
     unresolved = await _conditional_references(work, planned, names)
-    await work.preload(_touched(planned, names, base))
+    written = [e.resource for e in planned if e.method in {"POST", "PUT"} and not (e.method == "POST" and e.found)]
+    await work.preload(_touched(planned, names, base), written)
     results: dict[int, Stored | None] = {}
     if unresolved:
         await _write_first(work, planned, unresolved, names, base, results)

@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from overblik.api.http import Response, require_json_answer, stored_response
+from overblik.api.parameters import SHOWN
 from overblik.api.patching import change_of
 from overblik.api.preconditions import condition, condition_of, only_match
 from overblik.fhir.errors import Issue, Malformed, NotFound, PreconditionFailed, Unprocessable
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
 
 async def create(services: Services, request: Request) -> Response:
-    """Store a new resource (https://hl7.org/fhir/R4/http.html#create); If-None-Exist is honoured."""
+    """Store a new resource (https://hl7.org/fhir/R4/http.html#create); If-None-Exist is honoured.
+
+    A condition in the address, as some clients send it, is refused: passed over, it would make a second one.
+    """
+    if stray := [name for name, _ in request.pairs if name not in SHOWN]:
+        say = "A create takes no search parameters; send the condition as If-None-Exist."
+        raise Malformed("parameter-unknown", say, expression=f"http.{stray[0][:64]}")
     resource = _resource(request)
-    text = request.headers.get("if-none-exist")
-    wanted = condition(request.type, text, "http.If-None-Exist") if text is not None else None
+    stated = request.headers.get("if-none-exist")
+    wanted = condition(request.type, stated, "http.If-None-Exist") if stated is not None else None
 
     async def work(work: Work) -> Stored:
         found = await only_match(work, wanted, "http.If-None-Exist") if wanted else None

@@ -40,6 +40,7 @@ create table index_date (
 );
 create index index_date_row on index_date (pid, rid);
 create index index_date_lo on index_date (param, lo);
+create index index_date_hi on index_date (param, hi);
 
 create table index_number (
     pid    bigint not null,
@@ -52,6 +53,7 @@ create table index_number (
 );
 create index index_number_row on index_number (pid, rid);
 create index index_number_lo on index_number (param, lo);
+create index index_number_hi on index_number (param, hi);
 
 create table index_string (
     pid    bigint not null,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
@@ -9,8 +10,7 @@ from overblik.store.search.conditions import Scope, condition
 from overblik.store.search.drivers import Source, choose
 
 if TYPE_CHECKING:
-    from overblik.fhir.query import Query
-    from overblik.store.search.drivers import Driver
+    from overblik.fhir.query import Criterion, Query
     from overblik.store.visibility import Kind
 
 
@@ -54,7 +54,7 @@ _OF_RECORD: LiteralString = """
 _BRANCH: LiteralString = """
     select r.pid, e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at
     from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
-    where {source}r.type = %(type)s and not r.deleted and :visible:{criteria}
+    where {source} and not r.deleted and :visible:{criteria}
     order by {sort} limit %(limit)s"""
 
 _SHARED: LiteralString = """
@@ -66,21 +66,30 @@ order by r.id limit %(limit)s"""
 def compile_search(query: Query, kind: Kind, key: bytes, after: str = "") -> Compiled:
     """Compile a search of patient data for one kind of access; `after` is the place of the last row shown."""
     scope = Scope(query.type, key, kind)
-    criteria, params = _criteria(query, scope)
     driver = choose(query, scope)
+    criteria, params = _criteria(query, scope, driver.answers)
     if after:
         moment, _, rid = after.rpartition(" ")
         params |= {"after_at": moment, "after_rid": int(rid)}
         sign: LiteralString = ">" if query.oldest_first else "<"
-        criteria += "\n      and (r.sort_at, r.rid) " + sign + " (%(after_at)s::timestamptz, %(after_rid)s)"
-    way: LiteralString = "" if query.oldest_first else " desc"
-    text = _SEARCH.replace("{record}", _RECORD.replace("{who}", driver.record) if driver.record else "")
-    text = text.replace("{hits}", _hits(driver, criteria, way))
+        criteria += " and (r.sort_at, r.rid) " + sign + " (%(after_at)s::timestamptz, %(after_rid)s)"
+    text = _text(kind, driver.record, tuple(driver.sources), criteria, oldest_first=query.oldest_first)
+    params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1}
+    return Compiled(text, params, driver.name)
+
+
+@lru_cache(maxsize=2000)
+def _text(
+    kind: Kind, record: LiteralString, sources: tuple[Source, ...], criteria: LiteralString, *, oldest_first: bool
+) -> LiteralString:
+    """Put the statement together, once for each shape of search; short, for it is sent and parsed again."""
+    way: LiteralString = "" if oldest_first else " desc"
+    text = _SEARCH.replace("{record}", _RECORD.replace("{who}", record) if record else "")
+    text = text.replace("{hits}", _hits(record, sources, criteria, way))
     for name, alias in _ORDERS:
         text = text.replace(name, _order(alias, way))
     text = fill(text, kind).replace("{columns}", LOG_COLUMNS).replace("{values}", LOG_VALUES)
-    params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1}
-    return Compiled(text, params, driver.name)
+    return " ".join(text.split())
 
 
 _ORDERS: tuple[tuple[LiteralString, LiteralString], ...] = (("{order}", ""), ("{r_order}", "r."), ("{h_order}", "h."))
@@ -90,10 +99,12 @@ def _order(alias: LiteralString, way: LiteralString) -> LiteralString:
     return alias + "sort_at" + way + ", " + alias + "rid" + way
 
 
-def _hits(driver: Driver, criteria: LiteralString, way: LiteralString) -> LiteralString:
-    if driver.record:
+def _hits(
+    record: LiteralString, sources: tuple[Source, ...], criteria: LiteralString, way: LiteralString
+) -> LiteralString:
+    if record:
         return _OF_RECORD.replace("{criteria}", criteria)
-    branches = [_branch(source, criteria, way) for source in driver.sources]
+    branches = [_branch(source, criteria, way) for source in sources]
     if len(branches) == 1:
         return branches[0]
     text: LiteralString = ""
@@ -104,7 +115,7 @@ def _hits(driver: Driver, criteria: LiteralString, way: LiteralString) -> Litera
 
 def _branch(source: Source, criteria: LiteralString, way: LiteralString) -> LiteralString:
     text = _BRANCH.replace("{tables}", source.tables).replace("{criteria}", criteria)
-    text = text.replace("{source}", source.where + " and " if source.where else "")
+    text = text.replace("{source}", source.where)
     return text.replace("{sort}", source.sort_at + way + ", " + source.rid + way)
 
 
@@ -118,12 +129,19 @@ def compile_shared(query: Query, key: bytes, after: str = "") -> Compiled:
     return Compiled(text, params | {"type": query.type, "limit": query.count + 1}, "shared")
 
 
-def _criteria(query: Query, scope: Scope) -> tuple[LiteralString, dict[str, Any]]:
+def _criteria(query: Query, scope: Scope, answered: Criterion | None = None) -> tuple[LiteralString, dict[str, Any]]:
+    """Return the criteria as conditions that no index is chosen by.
+
+    Inside a case, PostgreSQL expects every other row to pass, and goes on in the order that was chosen.
+    """
     text: LiteralString = ""
     params: dict[str, Any] = {}
     for name, criterion in zip(_NAMES, query.criteria, strict=False):
+        if criterion is answered:
+            continue
         found = condition(criterion, scope)
-        text += "\n      and " + found.text.replace("{p}", name)
+        test: LiteralString = found.text if scope.shared else "(case when " + found.text + " then true else false end)"
+        text += " and " + test.replace("{p}", name)
         params |= {name + suffix: value for suffix, value in found.params.items()}
     return text, params
 

@@ -21,7 +21,7 @@ from overblik.fhir.index.digests import token
 from overblik.fhir.index.parameters import headline_date, headline_token
 from overblik.fhir.index.row import WIDEST
 from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
-from overblik.store.search.conditions import DIGITS, Condition, Scope, among, digests, record_of
+from overblik.store.search.conditions import DIGITS, Scope, among, digests, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,19 +62,23 @@ class Source:
     """One place rows come from: tables, a condition, and the columns they are ordered by."""
 
     tables: LiteralString
-    where: LiteralString = ""
+    where: LiteralString
     sort_at: LiteralString = "r.sort_at"
     rid: LiteralString = "r.rid"
 
 
 @dataclass(slots=True)
 class Driver:
-    """The sources of a search with their parameters; `record` selects the records of a patient."""
+    """The sources of a search with their parameters; `record` selects the records of a patient.
+
+    `answers` is the criterion that the driver meets by itself; every other stands as a condition too.
+    """
 
     name: str
     sources: list[Source] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     record: LiteralString = ""
+    answers: Criterion | None = None
 
 
 _OWN_RECORD: LiteralString = (
@@ -82,14 +86,18 @@ _OWN_RECORD: LiteralString = (
     " join record_alias o on o.root = s.root where o.pid = k.pid) m"
     " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
 )
-_RESOURCE = Source("resource r")
+_NEWEST = Source("resource r", "r.type = %(type)s")
+_TYPED: LiteralString = "(case when r.type = %(type)s then true else false end) and "
+"""For sources that another index leads to: the type is then a condition like any other."""
+_UNORDERED: LiteralString = "r.sort_at + interval '0'"
+"""An order that no index can give: what was found is sorted, rather than the newest looked through for it."""
 
 
 def choose(query: Query, scope: Scope) -> Driver:
-    """Choose where the rows come from; every criterion still stands as a condition on them."""
+    """Choose where the rows come from."""
     patients = [c for c in query.criteria if isinstance(c, Patients)]
     if patients:
-        return _of_record(record_of(patients[0], scope))
+        return _of_record(patients[0], scope)
     if scope.kind == "citizen":
         return Driver("record", record=_OWN_RECORD)
     named = [c for c in query.criteria if isinstance(c, Ids)]
@@ -97,14 +105,15 @@ def choose(query: Query, scope: Scope) -> Driver:
 
 
 def _by_ids(criterion: Ids) -> Driver:
-    where: LiteralString = "(r.pid, r.rid) in (select l.pid, l.rid from locator l where l.type = %(type)s"
+    where: LiteralString = _TYPED + "(r.pid, r.rid) in (select l.pid, l.rid from locator l where l.type = %(type)s"
     where += " and l.id = any(%(d_ids)s::text[]))"
-    return Driver("ids", [Source("resource r", where, "r.sort_at + interval '0'")], {"d_ids": list(criterion.ids)})
+    return Driver("ids", [Source("resource r", where, _UNORDERED)], {"d_ids": list(criterion.ids)})
 
 
-def _of_record(who: Condition) -> Driver:
+def _of_record(patients: Patients, scope: Scope) -> Driver:
+    who = record_of(patients, scope)
     params = {"d" + name: value for name, value in who.params.items()}
-    return Driver("record", params=params, record=who.text.replace("{p}", "d"))
+    return Driver("record", params=params, record=who.text.replace("{p}", "d"), answers=patients)
 
 
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
@@ -128,7 +137,7 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     changed = [c for c in criteria if isinstance(c, Updated) and len(c.values) == 1 and c.values[0][0] in _FROM]
     if changed and not coded and not dated:
         return _by_change(changed[0])
-    return _dated("newest", [_RESOURCE], {}, dated, scope)
+    return _dated("newest", [_NEWEST], {}, dated, scope)
 
 
 def _listed(listed: list[Tokens | Links], dated: list[Dates], scope: Scope) -> Driver:
@@ -141,20 +150,20 @@ def _listed(listed: list[Tokens | Links], dated: list[Dates], scope: Scope) -> D
 
 def _by_tokens(criteria: list[Tokens | Links], scope: Scope) -> Driver:
     """Let the GIN index find the rows; their order cannot be taken from another index then."""
-    where: LiteralString = ""
+    where: LiteralString = _TYPED
     params: dict[str, Any] = {}
     for number, criterion in enumerate(criteria):
         name: LiteralString = "d" + DIGITS[number]
         found = digests(criterion, scope)
-        where += (" and " if where else "") + "r.tokens " + ("@>" if len(found) == 1 else "&&") + " %(" + name
+        where += (" and " if number else "") + "r.tokens " + ("@>" if len(found) == 1 else "&&") + " %(" + name
         where += ")s::bigint[]"
         params[name] = found
-    return Driver("tokens", [Source("resource r", where, "r.sort_at + interval '0'")], params)
+    return Driver("tokens", [Source("resource r", where, _UNORDERED)], params)
 
 
 def _by_rows(criterion: Strings | Numbers | Dates, scope: Scope) -> Driver:
     found = among(criterion, scope)
-    source = Source("resource r", found.text.replace("{p}", "d"), "r.sort_at + interval '0'")
+    source = Source("resource r", _TYPED + found.text.replace("{p}", "d"), _UNORDERED)
     return Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
 
 
@@ -163,7 +172,7 @@ def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
     value = criterion.values[0][1]
     params = {"d_token": token(scope.key, scope.type, criterion.param, None, value).value}
     sources = [
-        Source("resource r", "r.headline = %(d_token)s"),
+        Source("resource r", _TYPED + "r.headline = %(d_token)s"),
         Source(
             "index_headline l join resource r on r.pid = l.pid and r.rid = l.rid",
             "l.token = %(d_token)s",
@@ -177,9 +186,11 @@ def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
 def _by_change(criterion: Updated) -> Driver:
     ((prefix, interval),) = criterion.values
     upper: LiteralString = " and c.at < %(d_hi)s" if prefix in _UNTIL else ""
-    where: LiteralString = "(r.pid, r.cid) in (select c.pid, c.cid from change c where c.at >= %(d_lo)s" + upper + ")"
+    where: LiteralString = (
+        _TYPED + "(r.pid, r.cid) in (select c.pid, c.cid from change c where c.at >= %(d_lo)s" + upper + ")"
+    )
     params = {"d_lo": interval.start, "d_hi": interval.end}
-    return Driver("changes", [Source("resource r", where, "r.sort_at + interval '0'")], params)
+    return Driver("changes", [Source("resource r", where, _UNORDERED)], params)
 
 
 _FROM = frozenset({"eq", "gt", "ge", "sa", "ap"})
@@ -216,5 +227,4 @@ def _earlier(moment: Any) -> Any:
 
 
 def _also(source: Source, text: LiteralString) -> Source:
-    where = source.where + text if source.where else text.removeprefix(" and ")
-    return Source(source.tables, where, source.sort_at, source.rid)
+    return Source(source.tables, source.where + text, source.sort_at, source.rid)

@@ -1,0 +1,1 @@
+"""Clients that others wrote, doing real work against the real server."""
