@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from overblik.fhir.definitions import r4
-from overblik.fhir.fhirpath import Item, compile_path
+from overblik.fhir.fhirpath import Item, branches, compile_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,4 +39,5 @@ def _subjects(resource_type: str) -> tuple[Callable[[list[Item]], list[Item]], .
         return (compile_path("Task.for"),)
     codes = [c for c in r4().patient.get(resource_type, ()) if c in _ABOUT]
     params = [r4().param(resource_type, code) for code in codes]
-    return tuple(compile_path(p.expression) for p in params if p is not None and p.expression)
+    expressions = [p.expression for p in params if p is not None and p.expression]
+    return tuple(branch.run for expression in expressions for branch in branches(expression, resource_type))
