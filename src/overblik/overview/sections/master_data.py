@@ -266,7 +266,7 @@ def _preferred(values: list[Value]) -> list[Value]:
         kept.append(value)
     order = (
         "address", "temporary-address", "phone", "mail", "gp", "insurance-group", "language", "relative", "guardian",
-        "dentist",
+        "dentist", "registered-organ-donor", "registered-living-will", "registered-treatment-will",
     )  # fmt: skip
     rank = {field: number for number, field in enumerate(order)}
     return sorted(kept, key=lambda v: (rank.get(v.field, 99), not v.current))
