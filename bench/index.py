@@ -16,6 +16,7 @@ import statistics
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,7 @@ from overblik.trust.identity import Caller, system_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from multiprocessing.queues import Queue
 
 KEY = b"a key of the bench"
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -144,11 +146,28 @@ def _copy(
 COLUMNS = {"resource": RESOURCE, "locator": LOCATOR, "token_dictionary": DICTIONARY, **NARROW}
 
 
-def fill(connection: psycopg.Connection[Any], blocks: Iterator[dict[str, list[Any]]]) -> tuple[int, float]:
+def produce(wanted: int, queue: Queue[Any]) -> None:
+    """Make the rows in a process of their own, ready to be sent; the last thing is None."""
+    patients, private, micros = templates()
+    types = Counter(template.row["type"] for found in patients for template in found)
+    queue.put((micros, types.most_common(4)))
+    for block in copies(patients, private, wanted):
+        queue.put(
+            (len(block["resource"]), [(name, encode(COLUMNS[name], rows)) for name, rows in block.items() if rows])
+        )
+    queue.put(None)
+
+
+def fill(connection: psycopg.Connection[Any], wanted: int) -> tuple[int, float]:
     """Copy every block in a transaction of its own; return the rows and the seconds PostgreSQL took."""
+    queue: Queue[Any] = get_context("spawn").Queue(4)
+    producer = get_context("spawn").Process(target=produce, args=(wanted, queue), daemon=True)
+    producer.start()
+    micros, types = queue.get()
+    print(f"extraction {micros:.0f} µs a resource; {', '.join(f'{name} {count}' for name, count in types)}")
     rows, seconds = 0, 0.0
-    for block in blocks:
-        streams = [(table, encode(COLUMNS[table], made)) for table, made in block.items() if made]
+    while (made := queue.get()) is not None:
+        count, streams = made
         began = time.perf_counter()
         with connection.transaction(), connection.cursor() as cursor:
             for table, stream in streams:
@@ -156,9 +175,10 @@ def fill(connection: psycopg.Connection[Any], blocks: Iterator[dict[str, list[An
                 with cursor.copy(statement.encode()) as copy:
                     copy.write(stream)
         seconds += time.perf_counter() - began
-        rows += len(block["resource"])
+        rows += count
         print(f"\r{rows:,} resources, {rows / seconds:,.0f}/s in the database", end="", flush=True)
     print()
+    producer.join()
     return rows, seconds
 
 
@@ -311,12 +331,9 @@ def main() -> None:
 
 def _run(conninfo: str, wanted: int, runs: int, *, explain: bool, modes: list[str]) -> None:
     asyncio.run(_prepare(conninfo))
-    patients, private, micros = templates()
     print(machine())
-    types = Counter(t.row["type"] for found in patients for t in found)
-    print(f"extraction {micros:.0f} µs a resource; {', '.join(f'{n} {c}' for n, c in types.most_common(4))}")
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=0) as connection:
-        rows, seconds = fill(connection, copies(patients, private, wanted))
+        rows, seconds = fill(connection, wanted)
         _evidence(connection)
         began = time.perf_counter()
         connection.execute("vacuum (analyze) resource")

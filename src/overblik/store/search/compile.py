@@ -54,8 +54,12 @@ _OF_RECORD: LiteralString = """
 _BRANCH: LiteralString = """
     select r.pid, e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at
     from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
-    where {source} and not r.deleted and :visible:{criteria}
+    where {source} and not r.deleted{likely} and :visible:{criteria}
     order by {sort} limit %(limit)s"""
+# Decides nothing: without it the decision below refuses the same rows, six times as slowly.
+_LIKELY: LiteralString = """
+      and (case when exists (select from relation y where y.pid = r.pid and y.org = any(%(orgs)s::text[]))
+                or exists (select from record_alias y where y.pid = r.pid) then true else false end)"""
 
 _SHARED: LiteralString = """
 select type, id, version, received_at, body, id as place, true as on_page, 0 as rid from shared_resource r
@@ -88,6 +92,7 @@ def _text(
     text = text.replace("{hits}", _hits(record, sources, criteria, way))
     for name, alias in _ORDERS:
         text = text.replace(name, _order(alias, way))
+    text = text.replace("{likely}", _LIKELY if kind == "professional" else "")
     text = fill(text, kind).replace("{columns}", LOG_COLUMNS).replace("{values}", LOG_VALUES)
     return " ".join(text.split())
 

@@ -1,0 +1,119 @@
+"""PostgreSQL goes the way that was chosen: by which index the rows of a search are found."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from overblik.fhir.query import parse_query
+from overblik.store.body import pack
+from overblik.store.copy import LOCATOR, RESOURCE
+from overblik.store.copy_format import encode
+from overblik.store.index_rows import NARROW, indexed, narrow_rows
+from overblik.store.search import compile_search
+from overblik.trust.identity import Caller, system_caller
+from tests.conftest import NOW, Clones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = b"a key of tests"
+PATIENTS, EACH = 50, 150
+NURSE = Caller("professional", "TEST1", "Test", org="99900016001", orgs=("99900016001",))
+PERSON = Caller("citizen", "2512489996", "Test")
+
+
+def observation(number: int) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "identifier": [{"system": "s", "value": str(number)}],
+        "code": {"coding": [{"system": "s", "code": "common" if number % 3 else f"rare{number % 100}"}]},
+        "performer": [{"reference": f"Practitioner/{number % 500}"}],
+        "effectiveDateTime": (NOW - timedelta(hours=number)).isoformat(),
+        "valueQuantity": {"value": number},
+    }
+
+
+def patient(number: int) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": str(number), "name": [{"family": f"Navn{number}"}], "birthDate": "1950"}
+
+
+def row(resource: dict[str, Any], pid: int, rid: int) -> dict[str, Any]:
+    common = {"version": 1, "deleted": False, "source": "x", "via": "x", "origins": ["x"], "labels": [], "cid": 1}
+    absent = dict.fromkeys(("others", "clinical_from", "clinical_to", "recorded_at", "fact_key", "facets"))
+    place = {"pid": pid, "rid": rid, "type": resource["resourceType"], "id": str(resource.get("id", f"o{rid}"))}
+    received = {"received_at": datetime(2026, 11, 1, tzinfo=UTC), "created_cid": 1, "body": pack(resource)}
+    return common | absent | place | received | indexed(resource, KEY, pid, rid)
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Any, template: str) -> Iterator[psycopg.Connection[Any]]:
+    """Give a database with some thousand resources, and its statistics."""
+    made = Clones(postgres, template)
+    rows = [row(patient(n), n, n) for n in range(1, PATIENTS + 1)]
+    rows += [row(observation(n), n % PATIENTS + 1, 1000 + n) for n in range(PATIENTS * EACH)]
+    tables = {"resource": (RESOURCE, rows), "locator": (LOCATOR, rows)}
+    tables |= {table: (columns, narrow_rows(rows, table)) for table, columns in NARROW.items()}
+    with psycopg.connect(made.make(), autocommit=True) as connection:
+        for table, (columns, content) in tables.items():
+            with connection.cursor().copy(f"copy {table} ({', '.join(columns)}) from stdin (format binary)") as copy:
+                copy.write(encode(columns, content))
+        connection.execute("vacuum (analyze)")
+        connection.execute("set plan_cache_mode = force_generic_plan")
+        yield connection
+    made.drop()
+
+
+WAYS = [
+    ("Observation?patient=7&_count=5", "Index Scan Backward using resource_patient on resource r"),
+    ("Observation?patient=7&_sort=date&_count=5", "Index Scan using resource_patient on resource r"),
+    ("Observation?patient=7&code=common&date=ge2026", "resource_patient"),
+    ("Observation?code=common&_count=5", "Index Scan Backward using resource_headline on resource r"),
+    ("Observation?code=rare9&status=final", "resource_headline"),
+    ("Observation?code=common&date=2026-11-20", "resource_headline"),
+    ("Observation?identifier=s|77", "Bitmap Index Scan on resource_tokens"),
+    ("Observation?performer=Practitioner/9&code=common", "Bitmap Index Scan on resource_tokens"),
+    ("Observation?status=final&_count=5", "Index Scan Backward using resource_newest on resource r"),
+    ("Observation?date=ge2026-11", "resource_newest"),
+    ("Patient?name=navn7", "index_string"),
+    ("Observation?value-quantity=gt7490", "index_number_hi"),
+    ("Observation?value-quantity=lt3", "index_number_lo"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("caller", [system_caller("test"), NURSE], ids=["system", "professional"])
+@pytest.mark.parametrize(("search", "index"), WAYS, ids=[way[0] for way in WAYS])
+def test_rows_are_found_by_the_index_that_was_chosen(
+    filled: psycopg.Connection[Any], search: str, index: str, caller: Caller
+) -> None:
+    lines = plan(filled, search, caller)
+    assert any(index in line for line in lines), [line.strip() for line in lines if "Scan" in line]
+    assert not any("Seq Scan on resource" in line for line in lines), [line.strip() for line in lines if "Scan" in line]
+
+
+def test_a_citizen_is_led_to_their_own_record_only(filled: psycopg.Connection[Any]) -> None:
+    lines = plan(filled, "Observation?code=common", PERSON)
+    assert any("resource_patient" in line or "resource_pkey" in line for line in lines)
+    assert not any("resource_headline" in line or "Seq Scan on resource" in line for line in lines)
+
+
+def test_a_page_of_a_record_reads_a_page_of_rows(filled: psycopg.Connection[Any]) -> None:
+    lines = plan(filled, "Observation?patient=7&_count=5", system_caller("test"))
+    (scan,) = (line for line in lines if "resource_patient on resource r " in line)
+    assert "rows=6.00 loops=1" in scan
+
+
+def plan(connection: psycopg.Connection[Any], search: str, caller: Caller) -> list[str]:
+    """Return the lines of the plan that a prepared search runs by."""
+    kind, _, asked = search.partition("?")
+    pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in asked.split("&"))]
+    query = parse_query(kind, pairs)
+    compiled = compile_search(query, caller.kind, KEY)
+    params = caller.params(NOW, "search", asked) | compiled.params
+    text = "explain (analyze, costs off, timing off, buffers off) " + compiled.text
+    with connection.transaction(force_rollback=True):
+        return [line for (line,) in connection.execute(text, params, prepare=True).fetchall()]
