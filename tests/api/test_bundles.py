@@ -145,6 +145,26 @@ async def test_entries_by_condition_update_patch_and_delete_what_they_find(world
     assert (await world.get(f"/Observation/{gone}", world.source())).status_code == 410
 
 
+async def test_entries_on_one_condition_mean_one_resource(world: World) -> None:
+    clinic = {"resourceType": "Organization", "identifier": [{"system": "s", "value": "clinic"}], "name": "K"}
+    answer = await sent(
+        world,
+        entry("POST", "Patient", patient(), ifNoneExist=BY_CPR, full_url=f"{URN}1"),
+        entry("POST", "Patient", patient(), ifNoneExist=BY_CPR, full_url=f"{URN}2"),
+        entry("POST", "Organization", clinic, ifNoneExist="identifier=s|clinic"),
+        entry("POST", "Organization", clinic, ifNoneExist="identifier=s|clinic"),
+        entry("POST", "Observation", observation(f"{URN}2")),
+    )
+    assert answer.status_code == 200, answer.text
+    statuses = [e["response"]["status"][:3] for e in answer.json()["entry"]]
+    assert statuses == ["201", "200", "201", "200", "201"]
+    places = [place(answer.json(), number) for number in range(4)]
+    assert (places[0], places[2]) == (places[1], places[3])
+    twice = [entry("PUT", "Patient?identifier=x", patient(OTHER)) for _ in range(2)]
+    refused = await sent(world, *twice)
+    assert (refused.status_code, code(refused)) == (400, ("entry-twice", "Bundle.entry[1]"))
+
+
 @pytest.mark.parametrize(
     ("second", "status", "expected"),
     [

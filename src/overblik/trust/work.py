@@ -344,6 +344,9 @@ class Work:
                     raise Conflict("not-your-organisation", "A source describes only its own organisations.")
             await store_organisation(self.unit.transaction, resource)
         self.unit.stage_shared(staged)
+        self._read[staged.type, staged.id] = _Row(
+            0, 0, version, False, staged.via, source, [], None, None, self.now, pack(resource),
+        )  # fmt: skip
         return Stored(staged.type, staged.id, version, self.now, resource, version == 1)
 
 

@@ -193,20 +193,24 @@ async def _settle_conditions(work: Work, planned: list[Entry]) -> None:
 
 
 def _names(work: Work, planned: list[Entry]) -> dict[str, str]:
-    """Give each new resource its id; return {fullUrl: Type/id}. No resource may be written twice."""
+    """Give each new resource its id; return {fullUrl: Type/id}. No resource may be written twice.
+
+    Entries that would create one resource on one condition mean the same resource: the first creates it.
+    """
     names: dict[str, str] = {}
-    written: set[tuple[str, str]] = set()
+    written: set[tuple[str, ...]] = set()
+    created: dict[tuple[str, str], str] = {}
     for entry in planned:
-        if not entry.id and entry.method == "PUT":
-            entry.id = str(entry.resource.get("id", ""))
-        if not entry.id and entry.method in {"POST", "PUT"}:
-            entry.id = work.unit.keys.id()
+        asked = (entry.type, entry.condition or "")
+        if entry.method == "POST" and not entry.id:
+            entry.found = asked[1] != "" and asked in created
+            entry.id = created.setdefault(asked, work.unit.keys.id()) if asked[1] else work.unit.keys.id()
+        elif entry.method == "PUT" and not entry.id:
+            _require_once(written, ("?", *asked), entry)
+            entry.id = str(entry.resource.get("id", "")) or work.unit.keys.id()
         identity = (entry.type, entry.id)
         if entry.id and not (entry.method == "POST" and entry.found):
-            if identity in written:
-                text = "Two entries of the transaction change the same resource."
-                raise Malformed("entry-twice", text, expression=f"Bundle.entry[{entry.number}]")
-            written.add(identity)
+            _require_once(written, identity, entry)
         full = entry.body.get("fullUrl")
         if full is not None:
             if full in names:
@@ -217,6 +221,13 @@ def _names(work: Work, planned: list[Entry]) -> dict[str, str]:
                 )
             names[full] = "/".join(identity)
     return names
+
+
+def _require_once(written: set[tuple[str, ...]], what: tuple[str, ...], entry: Entry) -> None:
+    if what in written:
+        text = "Two entries of the transaction change the same resource."
+        raise Malformed("entry-twice", text, expression=f"Bundle.entry[{entry.number}]")
+    written.add(what)
 
 
 async def _conditional_references(work: Work, planned: list[Entry], names: dict[str, str]) -> dict[str, int]:
