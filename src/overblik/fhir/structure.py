@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MOST_ISSUES = 20
 
 
+Choice = tuple[list[str], frozenset[str]]
+"""The names of an element with several types, and every JSON key that stands for one of them."""
+
+
 class Report:
     """The issues found so far, with the rules that this check is held to."""
 
@@ -77,36 +81,30 @@ def _checker(type_name: str) -> Callable[[Any, str, Report], None]:
             report.add("wrong-json-type", "structure", path, f"{path} must be an object.")
             return
         for key, item in value.items():
-            _element(type_name, fields, key, item, value, path, report)
+            if (field := fields.get(key)) is not None:
+                field(item, path, report, value)
+            else:
+                text = f"{type_name} has no element {key[:64]!r}."
+                report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
         _names(choices, required, value, path, report)
 
     return run
 
 
-def _element(
-    type_name: str, fields: dict[str, Any], key: str, item: Any, owner: Json, path: str, report: Report
-) -> None:
-    if (field := fields.get(key)) is not None:
-        field(item, f"{path}.{key.removeprefix('_')}", report, owner)
-    else:
-        text = f"{type_name} has no element {key[:64]!r}."
-        report.add("unknown-element", "structure", f"{path}.{key[:64]}", text)
-
-
-def _names(choices: list[list[str]], required: list[list[str]], value: Json, path: str, report: Report) -> None:
-    for names in choices:
-        if sum(name in value or "_" + name in value for name in names) > 1:
+def _names(choices: list[Choice], required: list[list[str]], value: Json, path: str, report: Report) -> None:
+    for names, keys in choices:
+        if len(keys & value.keys()) > 1 and sum(name in value or "_" + name in value for name in names) > 1:
             text = f"Only one of {', '.join(names)} may stand in {path}."
             report.add("choice-twice", "structure", path, text)
     for names in required:
-        if not any(name in value or "_" + name in value for name in names):
+        if names[0] not in value and not any(name in value or "_" + name in value for name in names):
             report.add("element-missing", "required", path, f"{path} needs {names[0]}.")
 
 
-def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[str]]]:
+def _fields(type_name: str) -> tuple[dict[str, Any], list[Choice], list[list[str]]]:
     """Return the closures by JSON name, the choice groups and the required names of a type."""
     fields: dict[str, Any] = {}
-    choices: list[list[str]] = []
+    choices: list[Choice] = []
     required: list[list[str]] = []
     for element in r4().types[type_name].elements.values():
         names = []
@@ -115,9 +113,9 @@ def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[
             names.append(name)
             fields[name] = _field(element, kind)
             if kind in CHECKS:
-                fields["_" + name] = _sibling(element)
+                fields["_" + name] = _sibling(element, name)
         if element.name.endswith("[x]"):
-            choices.append(names)
+            choices.append((names, frozenset(names) | {"_" + name for name in names}))
         if element.min > 0:
             required.append(names)
     return fields, choices, required
@@ -126,21 +124,23 @@ def _fields(type_name: str) -> tuple[dict[str, Any], list[list[str]], list[list[
 def _field(element: Element, kind: str) -> Callable[[Any, str, Report, Json], None]:
     """Compile the check of one element of one type: list or not, then each item."""
     item_check = _item_check(element, kind)
-    many = _is_list(element)
+    place = "." + element.name.replace("[x]", kind[0].upper() + kind[1:])
+    sibling = "_" + element.name
 
-    def run(value: Any, path: str, report: Report, owner: Json) -> None:
-        if not _listed(value, path, report, many=many):
+    def one(value: Any, path: str, report: Report, _: Json) -> None:
+        if not isinstance(value, list) or _listed(value, path + place, report, many=False):
+            item_check(value, path + place, report)
+
+    def many(value: Any, path: str, report: Report, owner: Json) -> None:
+        path += place
+        if not (isinstance(value, list) and value) and not _listed(value, path, report, many=True):
             return
-        if not many:
-            item_check(value, path, report)
-            return
-        extended = owner.get("_" + element.name)
         for number, item in enumerate(value):
-            if item is None and _stands(extended, number):
+            if item is None and _stands(owner.get(sibling), number):
                 continue
             item_check(item, f"{path}[{number}]", report)
 
-    return run
+    return many if _is_list(element) else one
 
 
 def _is_list(element: Element) -> bool:
@@ -163,12 +163,14 @@ def _stands(siblings: Any, number: int) -> bool:
     return isinstance(siblings, list) and number < len(siblings) and siblings[number] is not None
 
 
-def _sibling(element: Element) -> Callable[[Any, str, Report, Json], None]:
+def _sibling(element: Element, name: str) -> Callable[[Any, str, Report, Json], None]:
     """Compile the check of the `_name` object (or list with nulls) that extends a primitive."""
     item_check = _complex("Element")
     many = _is_list(element)
+    place = "." + name
 
     def run(value: Any, path: str, report: Report, _: Json) -> None:
+        path += place
         if not _listed(value, path, report, many=many):
             return
         if not many:

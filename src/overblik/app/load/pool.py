@@ -8,6 +8,7 @@ while; then the command stops and says that it can be given again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import signal
 from contextlib import suppress
@@ -130,8 +131,11 @@ async def _work(pipe: Connection, settings: Settings, conninfo: str, source: str
     try:
         async with runtime(settings, conninfo, migrating=False) as opened:
             worker = Worker(opened, await source_caller(opened, source), conninfo)
+            gc.freeze()
+            gc.disable()  # a block is thousands of small objects without cycles, walked for nothing again and again
             while True:
                 pipe.send(await worker.do(job))
+                gc.collect()
                 job = pipe.recv()
     except OverblikError as error:
         pipe.send(Failed(error.code, error.text))
