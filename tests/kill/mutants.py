@@ -26,6 +26,7 @@ def without_barrier() -> ASGIApp:
         found: wire.Wire = await opening(cls, conninfo, **given | {"durable": False})
         return found
 
+    wire.DURABLY = "select 1"
     wire.Wire.open = classmethod(open_)  # type: ignore[assignment]
     return create()
 
