@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.definitions import r4
@@ -27,6 +28,7 @@ class Reference(NamedTuple):
     base: str = ""
 
 
+@lru_cache(maxsize=8192)
 def parse_reference(text: str) -> Reference | None:
     """Take a literal reference apart; None for `#fragment`, `urn:` and anything else."""
     match = _LITERAL.fullmatch(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, LiteralString
 
-from overblik.store.queries import sql_for
+from overblik.store.queries import sql, sql_for
 
 if TYPE_CHECKING:
     from overblik.store.visibility import Kind
@@ -29,13 +29,20 @@ _RECORDS: dict[Kind, LiteralString] = {
         "select l.pid from relation l where l.org = any(%(orgs)s::text[])"
         " and l.valid_from <= %(now)s and l.valid_until > %(now)s",
     ),
-    "source": "c.pid <> 0",
-    "system": "c.pid <> 0",
+    "source": "c.via = %(via)s",
+    "system": "true",
 }
 
 
-def history_of_many(kind: Kind, *, shared: bool, everything: bool) -> LiteralString:
-    """Return the statement for one type (of patients, or shared by all), or for everything."""
-    text = sql_for("history_of_many", kind)
-    records: LiteralString = "true" if everything else "c.pid = 0" if shared else _RECORDS[kind]
-    return text.replace(":records:", records)
+def history_of_many(kind: Kind, *, shared: bool) -> LiteralString:
+    """Return the statement of one page; `shared` for a type that belongs to no patient."""
+    return sql_for("history_of_many", kind).replace(":records:", _records(kind, shared=shared))
+
+
+def history_floor(kind: Kind, *, shared: bool) -> LiteralString:
+    """Return the statement of how far down a page walks."""
+    return sql("history_floor").replace(":records:", _records(kind, shared=shared))
+
+
+def _records(kind: Kind, *, shared: bool) -> LiteralString:
+    return "c.pid = 0" if shared else _RECORDS[kind]

@@ -88,7 +88,7 @@ def narrow_rows(rows: Iterable[dict[str, Any]], table: str) -> list[dict[str, An
 class Dictionary:
     """Which digests stand in the database's dictionary already, as far as this process knows."""
 
-    MOST = 500_000
+    MOST = 100_000
 
     def __init__(self) -> None:
         self._known: set[int] = set()

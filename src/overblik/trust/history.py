@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
-from overblik.store.history import history_of_many
+from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
 from overblik.trust.access import Disclosed, Page, is_shared
 from overblik.trust.identity import require
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from overblik.trust.access import Door, Place
     from overblik.trust.cursors import Cursors
     from overblik.trust.identity import Caller
+
+
+WALK = 10_000
+"""How many changes one page of a type's history looks through, for those who see most of them.
+
+What a page holds then tells a source of its own changes only, and of nobody else's.
+"""
+HIGHEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +90,22 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
     if not resource_type and caller.kind in {"citizen", "professional"}:
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
     scope = f"{caller.viewer}|history|{resource_type}|{span.since}|{span.at}"
-    before = _opened(door, span.cursor, scope)
+    before: list[int] | list[None] = _opened(door, span.cursor, scope) or [None, None]
     params = span.params() | caller.params(door.clock.now(), "history", f"{resource_type}/_history".lstrip("/"))
-    params |= {"type": resource_type, "before": before[0], "before_rid": before[1]} if before else {
-        "type": resource_type, "before": None, "before_rid": None,
-    }  # fmt: skip
+    params |= {"type": resource_type, "before": before[0], "before_rid": before[1], "walk": WALK, "floor": None}
     shared = bool(resource_type) and is_shared(resource_type)
-    text = history_of_many(caller.kind, shared=shared, everything=not resource_type)
-    rows = await door.database.fetch(text, params)
+    below = None
+    if caller.kind in {"source", "system"} and not shared:
+        found = await door.database.fetch(history_floor(caller.kind, shared=shared), params)
+        below = found[0] if found and (span.since is None or found[0].instant >= span.since) else None
+        params["floor"] = found[0].seq if found else None
+    rows = await door.database.fetch(history_of_many(caller.kind, shared=shared), params)
     if not any(row.pid for row in rows[: span.count]) and not shared:
         await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
-    return _page(door, rows, span.count, scope, lambda row: [row.seq, row.rid])
+    page = _page(door, rows, span.count, scope, lambda row: [row.seq, row.rid])
+    if below is None or len(rows) > span.count:
+        return page
+    return Page(page.entries, _cursors(door).seal(f"{below.seq}:{HIGHEST}", scope))
 
 
 async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str, moment: datetime) -> Disclosed:

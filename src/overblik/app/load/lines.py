@@ -69,7 +69,7 @@ def read_line(number: int, raw: bytes, space: Namespace, caller: Caller) -> Line
     named_in(resource, names)
     resource_type = str(resource.get("resourceType", ""))
     line = Line(number, raw, resource, (resource_type, resource.get("id") or space.of(raw)), names)
-    line.persons = list(_persons(resource, names, source_of(caller, resource)))
+    line.persons = list(_persons(resource, names, caller))
     return line
 
 
@@ -81,13 +81,14 @@ def _shaped(resource: Json) -> Json:
     return resource
 
 
-def _persons(resource: Json, names: Named, source: str) -> Iterator[tuple[str, str, str]]:
+def _persons(resource: Json, names: Named, caller: Caller) -> Iterator[tuple[str, str, str]]:
     """Walk the identifiers whose records are asked for: national ones, and a Patient's own."""
     for system, value in names.persons:
         found = canonical(system, value)
         if found.system in PERSON_SYSTEMS:
             yield (*found, "")
     if resource.get("resourceType") == "Patient":
+        source = source_of(caller, resource)
         for item in resource.get("identifier", ()):
             if isinstance(item, dict):
                 found = canonical(str(item.get("system", "")), str(item.get("value", "")))

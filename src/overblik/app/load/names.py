@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Unprocessable
@@ -28,11 +29,12 @@ class Namespace:
 
     def __init__(self, via: str) -> None:
         self._prefix = f"{via}."
+        self.own = lru_cache(maxsize=8192)(self._own)
         if not _ID.fullmatch(self._prefix) or len(self._prefix) > 32:
             text = "Ids begin with the source's name: it needs 31 of the characters A-Z, a-z, 0-9, - and . at the most."
             raise Unprocessable("source-name", text)
 
-    def own(self, given: str) -> str:
+    def _own(self, given: str) -> str:
         """Return the id that a file's id has here; a long one is shortened to its digest."""
         if given.startswith(self._prefix):
             return given

@@ -18,7 +18,7 @@ class Digest(NamedTuple):
     proof: int
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def _digest(key: bytes, word: str) -> Digest:
     whole = hashlib.blake2b(word.encode(), digest_size=16, key=key).digest()
     return Digest(int.from_bytes(whole[:8], "big", signed=True), int.from_bytes(whole[8:], "big", signed=True))

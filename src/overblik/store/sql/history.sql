@@ -82,7 +82,8 @@ with hit as materialized (
       and (%(since)s::timestamptz is null or c.instant >= %(since)s)
       and (%(at_from)s::timestamptz is null
            or (c.instant < %(at_to)s and (x.until is null or x.until > %(at_from)s)))
-      and (%(before)s::bigint is null or (c.seq, x.rid) < (%(before)s, %(before_rid)s))
+      and (%(before)s::bigint is null or (c.seq <= %(before)s and (c.seq, x.rid) < (%(before)s, %(before_rid)s)))
+      and (%(floor)s::bigint is null or c.seq > %(floor)s)
     order by c.seq desc, x.rid desc limit %(limit)s
 ),
 shown as materialized (select * from hit order by seq desc, rid desc limit %(count)s),
@@ -93,6 +94,14 @@ logged as (
     from shown where pid <> 0 group by pid
 )
 select seq, pid, rid, type, id, version, received_at, body, deleted from hit order by seq desc, rid desc;
+
+-- name: history_floor
+-- scope: cross
+-- How far down one page walks: the change under the last that it looks at, if there is one. A rare type
+-- among many changes comes in pages that are not full, each in bounded time.
+select c.seq, c.instant from change c
+where c.seq is not null and :records: and (%(before)s::bigint is null or c.seq <= %(before)s)
+order by c.seq desc offset %(walk)s limit 1;
 
 -- name: shared_history_of_one
 -- scope: cross
