@@ -1,7 +1,10 @@
 """Measure Overblik, or any FHIR server, and print a table.
 
-.venv/bin/python -m bench                                      Overblik, started for it
-.venv/bin/python -m bench --base http://localhost:8090/fhir    a peer that is already running
+./run bench                                      Overblik, started for it
+./run bench --base http://localhost:8090/fhir    a peer that is already running
+
+The last two columns are processor time a request, of the server and of PostgreSQL: they depend
+little on what else the machine does.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cpu import Spent, spent
 from bench.loading import load
 from bench.machine import machine
 from bench.own import served
@@ -22,7 +26,7 @@ from bench.workloads import WORKLOADS
 from bench.wrk import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bench.wrk import Figure
 
@@ -41,12 +45,15 @@ def _arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def _server(given: argparse.Namespace) -> Iterator[tuple[str, dict[str, str]]]:
+def _server(given: argparse.Namespace) -> Iterator[tuple[str, dict[str, str], Callable[[], Spent]]]:
+    """Give base URL, headers, and what has been spent so far (nothing is known of a peer)."""
     if given.base:
-        yield given.base, {"Authorization": f"Bearer {given.token}"} if given.token else {}
+        yield given.base, {"Authorization": f"Bearer {given.token}"} if given.token else {}, lambda: Spent(0, 0)
         return
-    with tempfile.TemporaryDirectory() as name, served(Path(name), given.workers) as found:
-        yield found
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with served(folder, given.workers) as (base, headers, process):
+            yield base, headers, lambda: spent(process, folder)
 
 
 def _line(cells: list[str]) -> None:
@@ -54,27 +61,32 @@ def _line(cells: list[str]) -> None:
     sys.stdout.flush()
 
 
-def _row(name: str, connections: str, figure: Figure) -> None:
+def _row(name: str, connections: str, figure: Figure, cost: Spent, seconds: float) -> None:
     cells = [f"{figure.rate:,.0f}", f"{figure.p50:.1f}", f"{figure.p95:.1f}", f"{figure.p99:.1f}", str(figure.errors)]
-    _line([name, connections, *cells])
+    requests = max(1.0, figure.rate * seconds)
+    spent_on = [f"{us / requests:,.0f}" if us else "" for us in (cost.server, cost.database)]
+    _line([name, connections, *cells, *spent_on])
 
 
 def main() -> None:
     """Load the population, run every workload at every number of connections."""
     given = _arguments()
     sys.stdout.write(f"{machine()}\n{given.people} people of {given.resources} resources, {given.seconds:g} s each\n\n")
-    with _server(given) as (base, headers):
+    with _server(given) as (base, headers, so_far):
         loaded = asyncio.run(load(base, headers, bundles(given.people, given.resources)))
-        _line(["workload", "connections", "a second", "p50 ms", "p95 ms", "p99 ms", "errors"])
-        _line(["---"] * 7)
-        _line(["import, transactions (resources)", "4", f"{loaded.rate:,.0f}", "", "", "", ""])
+        _line(
+            ["workload", "connections", "a second", "p50 ms", "p95 ms", "p99 ms", "errors", "server µs", "database µs"]
+        )
+        _line(["---"] * 9)
+        _line(["import, transactions (resources)", "4", f"{loaded.rate:,.0f}", "", "", "", "", "", ""])
         sent = headers | {"Content-Type": "application/fhir+json"}
         for name in given.only.split(","):
             asks = WORKLOADS[name](loaded)
             for connections in given.connections.split(","):
                 run(base, sent, asks, connections=int(connections), seconds=1)
+                before = so_far()
                 figure = run(base, sent, asks, connections=int(connections), seconds=given.seconds)
-                _row(name, connections, figure)
+                _row(name, connections, figure, so_far().since(before), given.seconds)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def served(folder: Path, workers: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """Serve on an empty folder; give the base URL and the header of a source that may read its own."""
+def served(folder: Path, workers: int) -> Iterator[tuple[str, dict[str, str], int]]:
+    """Serve on an empty folder; give base URL, header of a source that may read its own, process."""
     folder.chmod(0o755)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -41,7 +41,7 @@ def served(folder: Path, workers: int) -> Iterator[tuple[str, dict[str, str]]]:
         _wait(f"http://127.0.0.1:{port}/readyz")
         issuer = TestIssuer("demo", open_keyring(folder / "keys" / "server.key"), None, None)  # type: ignore[arg-type]
         token = issuer.token({"kind": "source", "sub": "bench", "name": "bench"})
-        yield f"http://127.0.0.1:{port}/fhir", {"Authorization": f"Bearer {token}"}
+        yield f"http://127.0.0.1:{port}/fhir", {"Authorization": f"Bearer {token}"}, process.pid
     finally:
         process.terminate()
         process.wait(30)

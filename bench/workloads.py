@@ -31,6 +31,11 @@ def overview(loaded: Loaded) -> list[Ask]:
     return [Ask("GET", f"/Patient/{i}/$overview") for i in _some(loaded.ids["Patient"], "overview")]
 
 
+def everything(loaded: Loaded) -> list[Ask]:
+    """Read a patient's whole record."""
+    return [Ask("GET", f"/Patient/{i}/$everything?_count=1000") for i in _some(loaded.ids["Patient"], "everything")]
+
+
 def by_patient(loaded: Loaded) -> list[Ask]:
     """Search fifty Observations of a patient."""
     return [Ask("GET", f"/Observation?patient={i}&_count=50") for i in _some(loaded.ids["Patient"], "by patient")]
@@ -62,6 +67,7 @@ def transaction_of_two(loaded: Loaded) -> list[Ask]:
 WORKLOADS: dict[str, Callable[[Loaded], list[Ask]]] = {
     "read": read,
     "overview": overview,
+    "everything": everything,
     "by-patient": by_patient,
     "by-patient-and-code": by_patient_and_code,
     "transaction": transaction_of_two,
