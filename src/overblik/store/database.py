@@ -86,7 +86,7 @@ class Transaction:
         """Send what is queued; raise the first error there is."""
         commands, self._queue = [*self._queue, *last], []
         if commands:
-            await self._wire.exchange(commands)
+            await self._wire.exchange(commands, together=True)
             for command in commands:
                 if command.error is not None:
                     raise command.error
@@ -155,12 +155,11 @@ class Database:
             transaction = Transaction(wire)
             try:
                 yield transaction
+                await transaction.send(Command(prepared("commit"), {}))
             except BaseException:
                 if wire.quiet:
                     await wire.exchange([Command(prepared("rollback"), {})])
                 raise
-            # After an error a commit rolls back: nothing of a failed transaction can stay.
-            await transaction.send(Command(prepared("commit"), {}))
 
     async def retrying(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction, again when PostgreSQL resolved a deadlock against it."""

@@ -1,8 +1,9 @@
 """One connection to PostgreSQL that many requests share at once, by libpq's pipeline mode.
 
-Each statement is a transaction of its own (a Sync follows it), so one that fails leaves its
-neighbours alone. Statements are prepared once a connection and named by their text; parameters go
-out as text (bytes as they are), rows come back in binary and are read by psycopg's loaders.
+Statements are each a transaction of their own (a Sync follows each), so one that fails leaves its
+neighbours alone; or they go together, one Sync for all, as the parts of a transaction do. They are
+prepared once a connection and named by their text; parameters go out as text (bytes as they are),
+rows come back in binary and are read by psycopg's loaders.
 
 https://www.postgresql.org/docs/18/libpq-pipeline-mode.html
 """
@@ -110,7 +111,7 @@ class Wire:
         self._pg = connection.pgconn
         self._loop = asyncio.get_running_loop()
         self._known: set[bytes] = set()
-        self._expected: deque[tuple[Command, bool]] = deque()
+        self._expected: deque[tuple[Command, bool] | None] = deque()
         self._done: asyncio.Future[None] | None = None
         self._transformer = Transformer(connection)
         self._rows: dict[bytes, Callable[[Sequence[Any]], Any]] = {}
@@ -160,11 +161,12 @@ class Wire:
         if result.status in _BAD:
             raise errors.error_from_result(result)
 
-    async def exchange(self, commands: Sequence[Command], *, barrier: bool = False) -> None:
-        """Send all, each its own transaction, and wait for all; with a barrier, until they are on disk.
+    async def exchange(self, commands: Sequence[Command], *, together: bool = False, barrier: bool = False) -> None:
+        """Send all and wait for all; with a barrier, until they are on disk.
 
-        A statement's own error stands in its command. Raises OperationalError when the connection is
-        lost or the barrier failed: then nothing of it may be answered.
+        Each is its own transaction, or all are `together` in the one that is open: then an error ends it
+        for those after, too. A statement's own error stands in its command. Raises OperationalError when
+        the connection is lost or the barrier failed: then nothing of it may be answered.
         """
         if self.broken:
             raise errors.ConnectionDoesNotExist("the connection is broken")
@@ -173,6 +175,10 @@ class Wire:
         try:
             for command in (*commands, last) if last else commands:
                 self._send(command)
+                if not together:
+                    self._sync()
+            if together:
+                self._sync()
             self._flush()
         except psycopg.Error as error:
             self._fail(error)
@@ -184,14 +190,16 @@ class Wire:
         statement = command.statement
         if statement.name not in self._known:
             self._pg.send_prepare(statement.name, statement.text)
-            self._pg.pipeline_sync()
             self._expected.append((command, False))
             self._known.add(statement.name)
         values = [encode(command.params[name]) for name in statement.names]
         formats = [int(type(command.params[name]) is bytes) for name in statement.names]
         self._pg.send_query_prepared(statement.name, values, formats, 1)
-        self._pg.pipeline_sync()
         self._expected.append((command, True))
+
+    def _sync(self) -> None:
+        self._pg.pipeline_sync()
+        self._expected.append(None)
 
     def _flush(self) -> None:
         if self._pg.flush():
@@ -218,12 +226,12 @@ class Wire:
                 self._fail(errors.ConnectionDoesNotExist("the connection was closed by the server"))
 
     def _take(self, result: pq.abc.PGresult | None) -> None:
-        if result is None:
-            return
-        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+        if result is None or result.status == pq.ExecStatus.PIPELINE_SYNC:
             self._expected.popleft()
             return
-        command, runs = self._expected[0]
+        if (head := self._expected[0]) is None:
+            raise errors.OperationalError("the server answered more than was asked")
+        command, runs = head
         if result.status in _BAD:
             if not runs:
                 self._known.discard(command.statement.name)
