@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 
 from psycopg import OperationalError, errors
 
-from overblik.fhir.errors import Unavailable
+from overblik.fhir.errors import Unavailable, Unprocessable
 from overblik.store.lanes import Lane
 from overblik.store.pool import Pool
 from overblik.store.server import require_usable
@@ -185,6 +185,9 @@ class Database:
         try:
             async with self._pool.wire() as wire:
                 yield wire
+        except (errors.DataError, errors.ProgramLimitExceeded):
+            text = "The database cannot store this; a value may be too long to be found by."
+            raise Unprocessable("not-storable", text) from None
         except OperationalError as error:
             if isinstance(error, AGAIN):
                 raise
