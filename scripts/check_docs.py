@@ -102,7 +102,7 @@ def _commands() -> list[str]:
             if command not in known:
                 found.append(f"{page.relative_to(ROOT)}: there is no command `overblik {command}`")
         for command in re.findall(r"\./run ([a-z]+)", text):
-            if command not in {"demo", "test", "check", "overblik", "lock"}:
+            if command not in {"demo", "test", "check", "bench", "overblik", "lock"}:
                 found.append(f"{page.relative_to(ROOT)}: there is no command `./run {command}`")
     return found
 

@@ -10,12 +10,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
 from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
 from overblik.fhir.index import patient_references
 from overblik.fhir.references import parse_reference
-from overblik.fhir.strict_json import dumps
 from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
@@ -23,6 +21,7 @@ from overblik.store.unit import Staged, StagedShared
 from overblik.trust.access import is_shared
 from overblik.trust.evidence import Durations, relations
 from overblik.trust.organisations import store_organisation
+from overblik.trust.rows import Row, as_row, unregistered
 from overblik.trust.sources import source_of
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ ERRORS = {
     "cpr-contradicts-birth-date": "The CPR number and the birth date contradict each other.",
     "ecpr-impossible": "The replacement CPR number is not of the form its system prescribes.",
 }
-
-
-REGISTERED = "registered"
-"""Marks a part of a Patient that the authority for it stated; see trust/facts.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +152,7 @@ class Work:
         staged = Staged(
             pid=pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
             resource=resource, source=source, via=self.caller.via, origins=[source], others=others or None,
-            fact_key=row.fact_key, facets=_unregistered(row.facets),
+            fact_key=row.fact_key, facets=unregistered(row.facets),
         )  # fmt: skip
         return self._stage(staged, created=row.deleted)
 
@@ -294,7 +289,7 @@ class Work:
     async def _own_row(self, resource_type: str, resource_id: str) -> Any:
         """Return the current row of a resource the caller delivered (the system: any); else None."""
         if (staged := self._new.get((resource_type, resource_id))) is not None:
-            return _as_row(staged, self.now)
+            return as_row(staged, self.now)
         if (resource_type, resource_id) not in self._read:
             self._read[resource_type, resource_id] = await self._load(resource_type, resource_id)
         return self._read[resource_type, resource_id]
@@ -344,7 +339,7 @@ class Work:
                     raise Conflict("not-your-organisation", "A source describes only its own organisations.")
             await store_organisation(self.unit.transaction, resource)
         self.unit.stage_shared(staged)
-        self._read[staged.type, staged.id] = _Row(
+        self._read[staged.type, staged.id] = Row(
             0, 0, version, False, staged.via, source, [], None, None, self.now, pack(resource),
         )  # fmt: skip
         return Stored(staged.type, staged.id, version, self.now, resource, version == 1)
@@ -386,48 +381,3 @@ def _require_version(row: Any, if_match: int | None) -> None:
 def _unknown_subject() -> Unprocessable:
     text = "The patient is not known to you: send the Patient first, or name the patient by CPR in subject.identifier."
     return Unprocessable("patient-unknown", text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A staged version in the shape of a stored row."""
-
-    pid: int
-    rid: int
-    version: int
-    deleted: bool
-    via: str
-    source: str
-    origins: list[str]
-    fact_key: str | None
-    facets: dict[str, Any] | None
-    received_at: datetime
-    body: bytes | None
-
-
-def _as_row(staged: Staged, now: datetime) -> _Row:
-    return _Row(
-        staged.pid, staged.rid, staged.version, staged.resource is None, staged.via, staged.source,
-        staged.origins, staged.fact_key, staged.facets, now, pack(staged.resource) if staged.resource else None,
-    )  # fmt: skip
-
-
-def _unregistered(facets: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return facets without the register's mark: what plain FHIR replaces is no longer the register's word."""
-    return {name: [mark for mark in entry if mark != REGISTERED] for name, entry in facets.items()} if facets else None
-
-
-def same_content(left: Json, right: Json) -> bool:
-    """Say whether two resources differ in nothing but what the server sets."""
-    return _plain(left) == _plain(right)
-
-
-def _plain(resource: Json) -> bytes:
-    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}}
-    return dumps({**{k: resource[k] for k in sorted(resource) if k not in {"id", "meta"}}, "meta": meta})
-
-
-def instant_of(text: str) -> datetime | None:
-    """Return the start of a FHIR date as an instant."""
-    interval = parse_interval(text)
-    return interval.start if interval else None
