@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from overblik.fhir.errors import Forbidden
+from overblik.fhir.errors import Forbidden, Unprocessable
 from overblik.fhir.identifiers import sor_of_endpoint
 from overblik.store.queries import sql
 
@@ -38,8 +38,16 @@ def require_sender(caller: Caller, sender: str) -> str:
 
 async def register(database: Database, name: str, organisations: list[str], now: datetime) -> None:
     """Register a source, or change which organisations it speaks for."""
+    require_name(name)
     params = {"name": name, "organisations": organisations, "now": now}
     await database.run(sql("put_source"), params)
+
+
+def require_name(name: str) -> None:
+    """Refuse a name in which another source's namespace could lie: ids begin with the name and a dot."""
+    if not name or "." in name:
+        text = "A source's name has no dot: its ids begin with the name and a dot, and nobody else's may."
+        raise Unprocessable("source-name", text)
 
 
 async def registered(database: Database, name: str) -> tuple[str, ...] | None:

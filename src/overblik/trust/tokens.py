@@ -21,7 +21,7 @@ from overblik.fhir.errors import Forbidden, Unauthenticated
 from overblik.fhir.identifiers import CPR, canonical
 from overblik.store.queries import sql
 from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
-from overblik.trust.sources import registered
+from overblik.trust.sources import registered, require_name
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
@@ -118,6 +118,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
     if kind == "citizen":
         subject = canonical(CPR, subject).value
     elif kind == "source":
+        require_name(subject)
         organisations = await registered(database, subject)
     elif kind == "system":
         organisations = None

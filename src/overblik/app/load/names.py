@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 64
 _LINKS = frozenset({"reference", "url", "uri"})
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9\-]{1,31}")
 
 
 class Namespace:
@@ -30,8 +30,8 @@ class Namespace:
     def __init__(self, via: str) -> None:
         self._prefix = f"{via}."
         self.own = lru_cache(maxsize=8192)(self._own)
-        if not _ID.fullmatch(self._prefix) or len(self._prefix) > 32:
-            text = "Ids begin with the source's name: it needs 31 of the characters A-Z, a-z, 0-9, - and . at the most."
+        if not _NAME.fullmatch(via):
+            text = "Ids begin with the source's name: it needs 31 of the characters A-Z, a-z, 0-9 and - at the most."
             raise Unprocessable("source-name", text)
 
     def _own(self, given: str) -> str:

@@ -2,7 +2,7 @@
 -- scope: cross
 -- Current resources through the door, for many requests at once: for each where it is kept, decision,
 -- row and log entry, as `read` does it for one. Every request is a row `t` of parallel arrays, so what
--- is a parameter there is a column here. One node only: see docs/decisions/009.
+-- is a parameter there is a column here. One node only: see docs/decisions/010.
 with asked as materialized (
     select u.*, u.units::text[] as orgs, l.pid, l.rid
     from unnest(%(n)s::int[], %(type)s::text[], %(id)s::text[], %(now)s::timestamptz[], %(request)s::uuid[],
