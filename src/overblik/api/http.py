@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC
+from email.utils import format_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +19,7 @@ from overblik.fhir.strict_json import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from overblik.api.matching import Table
     from overblik.exchange.inbox import Inbox
@@ -195,9 +199,15 @@ def version_of(etag: str, place: str) -> int:
     return int(match[1])
 
 
-def version_headers(version: int, updated: Any) -> dict[str, str]:
+def version_headers(version: int, updated: datetime) -> dict[str, str]:
     """Return ETag and Last-Modified of a version."""
     return {
         "ETag": f'W/"{version}"',
-        "Last-Modified": updated.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+        "Last-Modified": _http_date(updated),
     }
+
+
+@lru_cache(maxsize=8192)
+def _http_date(moment: datetime) -> str:
+    """Write an instant as HTTP does (https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)

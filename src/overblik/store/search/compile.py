@@ -35,8 +35,7 @@ logged as (
            array_agg(version order by rid), %(query)s, {values}
     from shown group by pid
 )
-select h.*, h.sort_at::text || ' ' || h.rid as place, s.rid is not null as on_page
-from hit h left join shown s using (pid, rid) order by {h_order}"""
+select h.*, h.sort_at::text || ' ' || h.rid as place from hit h order by {h_order}"""
 
 _RECORD: LiteralString = """record as materialized (
     select w.pid, e.rule, e.evidence
@@ -62,7 +61,7 @@ _LIKELY: LiteralString = """
                 or exists (select from record_alias y where y.pid = r.pid) then true else false end)"""
 
 _SHARED: LiteralString = """
-select type, id, version, received_at, body, id as place, true as on_page, 0 as rid from shared_resource r
+select type, id, version, received_at, body, id as place, 0 as rid from shared_resource r
 where r.type = %(type)s and not r.deleted{criteria}
 order by r.id limit %(limit)s"""
 
