@@ -69,7 +69,8 @@ def _day(text: str) -> date | None:
 def _start(settings: Settings, patients: int, today: date | None) -> None:
     configure_logs()
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for asked in (signal.SIGTERM, signal.SIGINT):  # a shell that starts it in the background has SIGINT ignored
+        signal.signal(asked, _interrupt)
     _require_free(settings)
     _clear(settings.data)
     now = at(today, "09:00") if today else SystemClock().now()
