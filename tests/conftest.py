@@ -32,6 +32,31 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 """A Monday. Every test's clock starts here."""
 
 
+LONG = {
+    "demo/test_population.py",
+    "demo/test_delivery.py",
+    "exchange/test_again.py",
+    "exchange/test_hospital_notification_activities.py",
+    "fhir/test_compile_definitions.py",
+    "fhir/test_index_files.py",
+    "fhir/test_shape.py",
+    "fhir/test_xml.py",
+    "fhir/test_xml_files.py",
+    "store/test_copy.py",
+    "store/test_search_plans.py",
+    "web/test_escaping.py",
+}
+"""Modules of many or slow cases: `./run test` runs them, `./run test everyday` leaves them out."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long modules."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix() in LONG:
+            item.add_marker(pytest.mark.long)
+
+
 def shared_files(pattern: str) -> list[Path]:
     """Return the real files a pattern matches; a test of none of them skips and says so."""
     return sorted(DATA.glob(pattern))
