@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overblik.fhir.errors import TooMany, Unavailable
+from overblik.fhir.errors import TooMany, Unavailable, Unprocessable
 from overblik.store.database import Database
 from overblik.store.lanes import Lane
 from overblik.store.pool import Pool
@@ -191,6 +191,61 @@ async def test_what_is_sent_comes_back(wire: Wire, kind: str, values: st.SearchS
     await wire.exchange(commands)
     assert [c.error for c in commands if c.error] == []
     assert [c.rows[0].value for c in commands] == [*sent, None]
+
+
+UNSENDABLE = ["\x00", "a\x00b", ["a", "b\x00"], ["\x00", None], ("\x00",), "\ud800", ["\udfff"]]
+
+
+@pytest.mark.parametrize("value", UNSENDABLE, ids=ascii)
+def test_text_that_cannot_be_sent_is_not_cut(value: Any) -> None:
+    with pytest.raises(psycopg.DataError):
+        encode(value)
+
+
+async def test_what_cannot_be_sent_leaves_its_neighbours_alone(wire: Wire) -> None:
+    say = prepared("select %(x)s::text as x")
+    commands = [Command(say, {"x": x}) for x in ("a", "b\x00c", "d", "\ud800")]
+    await wire.exchange(commands, barrier=True)
+    assert [type(c.error).__name__ for c in commands] == ["NoneType", "DataError", "NoneType", "DataError"]
+    assert [row.x for c in commands for row in c.rows] == ["a", "d"]
+    alone = Command(say, {"x": "\x00"})
+    await wire.exchange([alone])
+    assert isinstance(alone.error, psycopg.DataError)
+    assert wire.idle
+
+
+@pytest.mark.parametrize("of_set", [False, True])
+async def test_a_request_that_cannot_be_sent_is_the_only_one_refused(lane: Lane, of_set: bool) -> None:
+    text: Any = "select %(x)s::text as x"
+    if of_set:
+        text = "select u.n, u.x from unnest(%(n)s::int[], %(x)s::text[]) as u(n, x)"
+    found = await asyncio.gather(*(outcome(lane, text, {"x": x}, of_set=of_set) for x in ("a", "b\x00c", "d")))
+    assert found == ["a", "DataError", "d"]
+
+
+async def test_a_transaction_with_what_cannot_be_sent_leaves_nothing(clones: Clones) -> None:
+    database = Database(clones.make(), size=1)
+    await database.run("create table t (x text)")
+    (before,) = await database.fetch(BACKEND)
+    put: Any = "insert into t values (%(x)s)"
+
+    async def as_a_set() -> None:
+        async with database.transaction() as transaction:
+            await transaction.run(put, {"x": "a"})
+            await transaction.run_many(put, [{"x": "b"}, {"x": "c\x00d"}])
+
+    async def caught_in_between() -> None:
+        async with database.transaction() as transaction:
+            with pytest.raises(psycopg.DataError):
+                await transaction.run(put, {"x": "\x00"})
+            await transaction.run(put, {"x": "e"})
+
+    for work in (as_a_set, caught_in_between):
+        with pytest.raises(Unprocessable):
+            await work()
+    assert await database.fetch("select x from t") == []
+    assert (await database.fetch(BACKEND)) == [before]
+    await database.close()
 
 
 def test_a_parameter_is_encoded_by_its_own_type() -> None:

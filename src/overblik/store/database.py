@@ -84,9 +84,10 @@ class Transaction:
 
     async def send(self, *last: Command) -> None:
         """Send what is queued; raise the first error there is."""
-        commands, self._queue = [*self._queue, *last], []
-        if commands:
+        self._queue += last
+        if commands := self._queue:
             await self._wire.exchange(commands, together=True)
+            self._queue = []  # one that cannot be encoded stays: nothing after it may run without it
             for command in commands:
                 if command.error is not None:
                     raise command.error

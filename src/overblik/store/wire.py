@@ -58,8 +58,20 @@ _NUMBERS = count()
 
 
 def encode(value: Any) -> bytes | None:
-    """Return a parameter in PostgreSQL's text form; bytes stay bytes, and go out in binary."""
-    return None if value is None else _ENCODERS.get(type(value), _as_text)(value)
+    """Return a parameter in PostgreSQL's text form; bytes stay bytes, and go out in binary.
+
+    Raises DataError for text that PostgreSQL has no place for. libpq would cut it at its first NUL and say nothing.
+    """
+    if value is None:
+        return None
+    kind = type(value)
+    try:
+        data = _ENCODERS.get(kind, _as_text)(value)
+    except UnicodeEncodeError as error:
+        raise errors.DataError("text must not hold half a surrogate pair") from error
+    if b"\0" in data and kind is not bytes:
+        raise errors.DataError("text must not hold a NUL")
+    return data
 
 
 def _as_text(value: Any) -> bytes:
@@ -101,6 +113,19 @@ class Command:
     rows: list[Any] = field(default_factory=list)
     count: int = 0
     error: Exception | None = None
+
+
+def _encoded(commands: Sequence[Command], *, together: bool) -> list[tuple[Command, list[bytes | None]]]:
+    """Return what can be sent, each with its parameters; before any of it is, so that an error leaves no half."""
+    ready = []
+    for command in commands:
+        try:
+            ready.append((command, [encode(command.params[name]) for name in command.statement.names]))
+        except psycopg.DataError as error:
+            if together:
+                raise
+            command.error = error
+    return ready
 
 
 class Wire:
@@ -165,16 +190,22 @@ class Wire:
         """Send all and wait for all; with a barrier, until they are on disk.
 
         Each is its own transaction, or all are `together` in the one that is open: then an error ends it
-        for those after, too. A statement's own error stands in its command. Raises OperationalError when
-        the connection is lost or the barrier failed: then nothing of it may be answered.
+        for those after, too. A statement's own error stands in its command; one that cannot be encoded is not
+        sent. Raises OperationalError when the connection is lost or the barrier failed: then nothing of it may
+        be answered. Raises DataError, with nothing sent, where one of those `together` cannot be encoded.
         """
         if self.broken:
             raise errors.ConnectionDoesNotExist("the connection is broken")
+        ready = _encoded(commands, together=together)
         last = Command(prepared(DURABLY), {}) if barrier else None
+        if last is not None:
+            ready.append((last, []))
+        elif not ready:
+            return
         self._done = self._loop.create_future()
         try:
-            for command in (*commands, last) if last else commands:
-                self._send(command)
+            for command, values in ready:
+                self._send(command, values)
                 if not together:
                     self._sync()
             if together:
@@ -186,13 +217,12 @@ class Wire:
         if last is not None and last.error is not None:
             raise errors.OperationalError("the commit could not be made durable") from last.error
 
-    def _send(self, command: Command) -> None:
+    def _send(self, command: Command, values: list[bytes | None]) -> None:
         statement = command.statement
         if statement.name not in self._known:
             self._pg.send_prepare(statement.name, statement.text)
             self._expected.append((command, False))
             self._known.add(statement.name)
-        values = [encode(command.params[name]) for name in statement.names]
         formats = [int(type(command.params[name]) is bytes) for name in statement.names]
         self._pg.send_query_prepared(statement.name, values, formats, 1)
         self._expected.append((command, True))
