@@ -144,6 +144,19 @@ async def test_a_transaction_cut_off_in_the_middle_is_not_lent_to_another(clones
     await pool.close()
 
 
+async def test_what_is_lent_when_the_pool_closes_is_closed_when_it_comes_back(clones: Clones) -> None:
+    pool = Pool(clones.make(), 2, "test")
+    async with pool.wire() as lent:
+        async with pool.wire() as free:
+            pass
+        await pool.close()
+        assert free.broken
+        command = Command(prepared("select 7 as x"), {})
+        await lent.exchange([command])
+        assert command.rows[0].x == 7
+    assert lent.broken
+
+
 async def test_a_connection_worn_by_many_statements_is_replaced(clones: Clones) -> None:
     database = Database(clones.make(), size=1)
     (before,) = await database.fetch(BACKEND)

@@ -47,7 +47,7 @@ class Pool:
         finally:
             self._lent -= 1
             if wire is not None:
-                if wire.idle:
+                if wire.idle and self._size:
                     self._free.append(wire)
                 else:
                     await wire.close()
