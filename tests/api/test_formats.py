@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jiter
 import pytest
 from lxml import etree
 
-from overblik.api.negotiation import form_of, read_body, wants_xml
+from overblik.api.negotiation import read_body, wants_xml
 from overblik.fhir import strict_json
 from overblik.fhir.errors import NotAcceptable, OverblikError
 from overblik.fhir.shape import SUBSETTED
@@ -285,96 +284,3 @@ async def test_a_count_counts_what_the_caller_may_see_and_shows_none(world: Worl
     assert (found["total"], "entry" in found) == (3, False)
     assert (await world.get("/Observation?_summary=count", world.source("other"))).json()["total"] == 0
     assert (await world.get(f"/Patient/{patient}?_summary=count", world.source())).status_code == 400
-
-
-async def test_a_count_goes_over_every_page_and_stops_at_its_limit(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    patient = await made(world)
-    for _ in range(3):
-        await made(world, OBSERVATION.replace("{patient}", patient).encode(), **{"Content-Type": XML})
-    monkeypatch.setattr("overblik.api.interactions.search.MOST_COUNT", 2)
-    assert (await world.get("/Observation?_summary=count", world.source())).json()["total"] == 3
-    monkeypatch.setattr("overblik.api.interactions.search.MOST_COUNTED", 2)
-    refused = await world.get("/Observation?_summary=count", world.source())
-    assert refused.json()["issue"][0]["details"]["coding"][0]["code"] == "count-too-large"
-
-
-async def test_parts_are_given_in_a_batch_as_well(world: World) -> None:
-    patient = await made(world)
-    entries = [
-        {"request": {"method": "GET", "url": f"Patient/{patient}?_elements=birthDate"}},
-        {"request": {"method": "GET", "url": f"Patient/{patient}?_elements=nmae"}},
-        {"request": {"method": "GET", "url": f"Patient/{patient}?_format=xml"}},
-    ]
-    batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
-    answers = (await world.post("", world.source(), batch)).json()["entry"]
-    assert [a["response"]["status"][:3] for a in answers] == ["200", "400", "200"]
-    assert "name" not in answers[0]["resource"]
-    assert answers[2]["resource"]["name"] == PATIENT["name"]
-
-
-async def test_what_xml_cannot_say_is_refused_where_it_is_read_and_written_all_the_same(world: World) -> None:
-    odd = {**PATIENT, "text": {"status": "generated", "div": "<div>a<br>b</div>"}}
-    created = await world.post("/Patient", world.source(), odd, headers={"Accept": XML})
-    assert (created.status_code, created.headers["Content-Type"]) == (201, JSON + "; charset=utf-8")
-    path = f"/Patient/{created.json()['id']}"
-    refused = await world.get(path, world.source(), headers={"Accept": XML})
-    assert (refused.status_code, tag(refused)) == (406, "OperationOutcome")
-    assert from_xml(refused.content)["issue"][0]["expression"] == ["Patient.text.div"]
-    assert (await world.get(path, world.source())).json()["text"] == odd["text"]
-
-
-async def test_a_binary_is_a_resource_in_either_format_or_the_bytes(world: World) -> None:
-    patient = await made(world)
-    binary = {
-        "resourceType": "Binary",
-        "contentType": JSON + "; charset=utf-8",
-        "securityContext": {"reference": f"Patient/{patient}"},
-        "data": "QUJD",
-    }
-    path = f"/Binary/{await made(world, binary)}"
-    for accept in (JSON, XML):
-        response = await world.get(path, world.source(), headers={"Accept": accept})
-        read = from_xml if accept == XML else strict_json.load_object
-        assert read(response.content)["data"] == "QUJD"
-    for query in ("", "?_pretty=true", "?_summary=true"):
-        assert (await world.get(path + query, world.source())).content == b"ABC"
-
-
-async def test_the_capability_statement_names_both_formats_and_comes_in_both(world: World) -> None:
-    response = await world.http.get("/fhir/metadata", headers={"Accept": XML})
-    assert tag(response) == "CapabilityStatement"
-    assert {JSON, XML} <= set(from_xml(response.content)["format"])
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count what is parsed as JSON, wherever the server does it."""
-    sizes: list[int] = []
-    original = jiter.from_json
-
-    def counting(data: bytes, **how: Any) -> Any:
-        sizes.append(len(data))
-        return original(data, **how)
-
-    monkeypatch.setattr(jiter, "from_json", counting)
-    return sizes
-
-
-async def test_the_everyday_read_and_search_never_parse_what_is_stored(world: World, parsed: list[int]) -> None:
-    patient = await made(world)
-    for path in (f"/Patient/{patient}", f"/Patient/{patient}/_history/1", f"/Patient?_id={patient}"):
-        parsed.clear()
-        for accept in ("", "*/*", JSON, "application/json"):
-            headers = {"Accept": accept} if accept else {}
-            assert (await world.get(path, world.source(), headers=headers)).status_code == 200
-        assert parsed == [], path
-        await world.get(path, world.source(), headers={"Accept": XML})
-        assert parsed != [], "the count sees a parse where there is one"
-
-
-def test_the_plain_form_is_one_and_the_same() -> None:
-    """It is asked for at every read; nothing is made for it."""
-    forms = [form_of(accept, lambda _: "") for accept in ("", "*/*", JSON)]
-    assert all(form is forms[0] and form.as_stored for form in forms)

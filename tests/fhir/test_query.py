@@ -261,9 +261,16 @@ def test_the_count_is_kept_below_its_limit(text: str, count: int) -> None:
 
 
 def test_result_parameters_select_nothing() -> None:
-    names = ["_cursor", "_format", "_pretty", "_total"]
+    names = ["_cursor", "_format", "_pretty"]
     query = parse_query("Patient", [(name, "x") for name in names])
     assert query == Query("Patient", (), cursor="x")
+
+
+@pytest.mark.parametrize(("text", "total"), [("none", ""), ("estimate", "estimate"), ("accurate", "accurate")])
+def test_a_total_is_asked_for_by_name(text: str, total: str) -> None:
+    assert parse_query("Patient", [("_total", text)]) == Query("Patient", (), total=total)
+    with pytest.raises(Malformed, match="_total is one of"):
+        parse_query("Patient", [("_total", text + "s")])
 
 
 def test_an_empty_value_selects_nothing() -> None:

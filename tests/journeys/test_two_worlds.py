@@ -95,10 +95,11 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
         for identifier in [*values, "0" * 32]:
             paths += [f"/{kind}/{identifier}", f"/{kind}/{identifier}/_history", f"/{kind}/{identifier}/_history/1"]
             paths += [f"/{kind}?_id={identifier}"]
-        paths += [f"/{kind}", f"/{kind}?_count=1"]
+        paths += [f"/{kind}", f"/{kind}?_count=1", f"/{kind}?_count=1&_total=accurate", f"/{kind}?_summary=count"]
     for patient in [*ids["Patient"], "0" * 32]:
         paths += [f"/Patient/{patient}/$overview", f"/Patient/{patient}/$overview?asOf=2026-11-21"]
         paths += [f"/{kind}?patient={patient}" for kind in TYPES if kind != "Patient"]
+        paths += [f"/Observation?patient={patient}&{asked}" for asked in ("_count=0", "_total=estimate")]
     for cpr in (SEEN.cpr, UNSEEN.cpr, "0101010101"):
         paths += [f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{cpr}", f"/Observation?patient:identifier={cpr}"]
     paths += [

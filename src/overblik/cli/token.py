@@ -10,6 +10,7 @@ from overblik.cli.console import current_settings, fail, out, with_runtime
 from overblik.fhir.identifiers import CPR, canonical, person_identifier_problem
 from overblik.fhir.query import Query, Tokens
 from overblik.trust.identity import system_caller
+from overblik.trust.searching import search
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime
@@ -58,7 +59,7 @@ def token(
 async def _professional(runtime: Runtime, identifier: str, org: str, name: str, role: str) -> dict[str, Any]:
     """Return a professional's claims, completed from the directory of PractitionerRoles."""
     query = Query("PractitionerRole", (Tokens("identifier", ((AUTHORISATION, identifier),)),), 1)
-    page = await runtime.door.search(system_caller("token"), query, "PractitionerRole")
+    page = await search(runtime.door, system_caller("token"), query, "PractitionerRole")
     known = page.entries[0].json() if page.entries else {}
     organisation = known.get("organization", {})
     org = org or str(organisation.get("identifier", {}).get("value", ""))

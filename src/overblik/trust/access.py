@@ -17,7 +17,6 @@ from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
 from overblik.store.queries import sql, sql_for, sql_for_set
-from overblik.store.search import compile_search, compile_shared
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.clock import Clock
-    from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database
     from overblik.trust.cursors import Cursors
@@ -97,10 +95,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search; `cursor` is "" on the last one."""
+    """One page of a search; `cursor` is "" on the last one, `total` None where nothing was counted."""
 
     entries: tuple[Disclosed, ...]
     cursor: str
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +120,8 @@ class Door:
     def __init__(self, database: Database, clock: Clock, index_key: bytes, cursors: Cursors) -> None:
         self.database = database
         self.clock = clock
-        self._index_key = index_key
-        self._cursors = cursors
+        self.index_key = index_key
+        self.cursors = cursors
 
     async def locate(self, resource_type: str, resource_id: str) -> Place:
         """Return where a resource is kept, NOWHERE for one that does not exist or never could."""
@@ -147,7 +146,7 @@ class Door:
             raise NotFound
         if rows[0].deleted:
             raise Gone("deleted", "This resource was deleted.")
-        return _disclosed(rows[0])
+        return disclosed(rows[0])
 
     async def versions(
         self, caller: Caller, resource_type: str, resource_id: str, *, version: int | None = None
@@ -165,7 +164,7 @@ class Door:
             rows = await self.database.fetch(sql_for("read_versions", caller.kind), params)
         if not rows:
             raise NotFound
-        return [_disclosed(row) for row in rows]
+        return [disclosed(row) for row in rows]
 
     async def binary(self, caller: Caller, binary_id: str) -> tuple[Disclosed, str, bytes | None]:
         """Return a Binary, and content type and bytes where it stands for what was received."""
@@ -177,26 +176,7 @@ class Door:
             raise NotFound
         if rows[0].deleted:
             raise Gone("deleted", "This resource was deleted.")
-        return _disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
-
-    async def search(self, caller: Caller, query: Query, text: str) -> Page:
-        """Return one page of a search; `text` is the query as asked, for the log."""
-        require(caller, "read")
-        scope = f"{caller.viewer}|{query.type}|{query.applied}"
-        after = self._cursors.open(query.cursor, scope) if query.cursor else ""
-        if is_shared(query.type):
-            compiled = compile_shared(query, self._index_key, after)
-            rows = await self.database.fetch(compiled.text, compiled.params)
-        else:
-            compiled = compile_search(query, caller.kind, self._index_key, after)
-            params = caller.params(self.clock.now(), "search", text) | compiled.params
-            rows = await self.database.fetch(compiled.text, params)
-            if not rows:
-                await self.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
-        shown = rows[: query.count]
-        last = str(shown[-1].place) if shown else ""
-        more = len(rows) > query.count and bool(shown)
-        return Page(tuple(_disclosed(r) for r in shown), self._cursors.seal(last, scope) if more else "")
+        return disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
 
     async def gather(
         self,
@@ -243,7 +223,7 @@ class Door:
     async def find(self, caller: Caller, system: str, value: str) -> str:
         """Return the id of a visible Patient with an identifier; NotFound otherwise, and logged."""
         require(caller, "read")
-        token = token_digest(self._index_key, "Patient", "identifier", system, value)
+        token = token_digest(self.index_key, "Patient", "identifier", system, value)
         params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}
         rows = await self.database.fetch(sql_for("find_patient", caller.kind), params)
         if not rows:
@@ -293,7 +273,8 @@ _PATIENT_OWNED = frozenset({"Task", "MessageHeader", "Binary", "Bundle", "Device
 _SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
 
 
-def _disclosed(row: Any) -> Disclosed:
+def disclosed(row: Any) -> Disclosed:
+    """Return the version that a row of a door's statement holds."""
     return Disclosed(row.type, row.id, row.version, row.received_at, row.body)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
 from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
-from overblik.trust.access import Disclosed, Page, is_shared
+from overblik.trust.access import Page, disclosed, is_shared
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.dates import Interval
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Door, Place
-    from overblik.trust.cursors import Cursors
+    from overblik.trust.access import Disclosed, Door, Place
     from overblik.trust.identity import Caller
 
 
@@ -105,7 +104,7 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
     page = _page(door, rows, span.count, scope, lambda row: [row.seq, row.rid])
     if below is None or len(rows) > span.count:
         return page
-    return Page(page.entries, _cursors(door).seal(f"{below.seq}:{HIGHEST}", scope))
+    return Page(page.entries, door.cursors.seal(f"{below.seq}:{HIGHEST}", scope))
 
 
 async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str, moment: datetime) -> Disclosed:
@@ -123,7 +122,7 @@ async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str
         raise NotFound
     if rows[0].deleted:
         raise Gone("deleted", "This resource was deleted.")
-    return _disclosed(rows[0])
+    return disclosed(rows[0])
 
 
 async def everything(door: Door, caller: Caller, patient_id: str, part: Part, text: str) -> Page:
@@ -161,11 +160,11 @@ async def last_observations(
     params = _params(door, caller, "lastn", text, place)
     rows = await door.database.fetch(sql_for("observations", caller.kind), params)
     known = [row for row in rows if row.rid is not None]
-    picked = [known[number].rid for number in choose([_disclosed(row).json() for row in known])]
+    picked = [known[number].rid for number in choose([disclosed(row).json() for row in known])]
     rows = await door.database.fetch(sql_for("read_rows", caller.kind), params | {"rids": picked})
     if rows[0].rule is None:
         raise NotFound
-    by_rid = {row.rid: _disclosed(row) for row in rows if row.rid is not None}
+    by_rid = {row.rid: disclosed(row) for row in rows if row.rid is not None}
     return [by_rid[rid] for rid in picked if rid in by_rid]
 
 
@@ -176,7 +175,7 @@ async def shared(door: Door, caller: Caller, named: Iterable[tuple[str, str]]) -
     if not wanted:
         return []
     params = {"types": [kind for kind, _ in wanted], "ids": [name for _, name in wanted]}
-    return [_disclosed(row) for row in await door.database.fetch(sql("read_shared_many"), params)]
+    return [disclosed(row) for row in await door.database.fetch(sql("read_shared_many"), params)]
 
 
 def _params(door: Door, caller: Caller, action: str, what: str, place: Place) -> dict[str, Any]:
@@ -184,16 +183,12 @@ def _params(door: Door, caller: Caller, action: str, what: str, place: Place) ->
     return shared | {"pid": place.pid, "rid": place.rid, "pids": list(place.pids)}
 
 
-def _cursors(door: Door) -> Cursors:
-    return door._cursors  # noqa: SLF001 - one key for the door's every page link
-
-
 def _opened(door: Door, cursor: str, scope: str) -> list[int]:
     """Return the place a cursor continues after, [] for the first page."""
     if not cursor:
         return []
     try:
-        return [int(part) for part in _cursors(door).open(cursor, scope).split(":")]
+        return [int(part) for part in door.cursors.open(cursor, scope).split(":")]
     except ValueError:
         raise Malformed("cursor-invalid", "This page link is not valid here; search again.") from None
 
@@ -201,9 +196,5 @@ def _opened(door: Door, cursor: str, scope: str) -> list[int]:
 def _page(door: Door, rows: list[Any], count: int, scope: str, key: Callable[[Any], list[int]]) -> Page:
     shown = rows[:count]
     more = len(rows) > count and bool(shown)
-    cursor = _cursors(door).seal(":".join(map(str, key(shown[-1]))), scope) if more else ""
-    return Page(tuple(map(_disclosed, shown)), cursor)
-
-
-def _disclosed(row: Any) -> Disclosed:
-    return Disclosed(row.type, row.id, row.version, row.received_at, row.body)
+    cursor = door.cursors.seal(":".join(map(str, key(shown[-1]))), scope) if more else ""
+    return Page(tuple(map(disclosed, shown)), cursor)

@@ -2,6 +2,7 @@
 
 tree.py     the tree: a query is criteria that must all hold
 values.py   one value as text to what it stands for
+result.py   the parameters of the result: how many, counted or not
 parse.py    which parameters there are, and the whole string
 """
 

@@ -10,7 +10,8 @@ from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Issue, Malformed
 from overblik.fhir.index.parameters import KEPT, component_type, headline_date, headlines, parameters
 from overblik.fhir.query import values
-from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT, MOST_CRITERIA, Criterion, Ids, Query
+from overblik.fhir.query.result import RESULT, count, total
+from overblik.fhir.query.tree import MOST_CRITERIA, Criterion, Ids, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Parser = Callable[[str], Criterion]
 
-_RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_summary", "_elements"})
 _CONTROL = re.compile(r"[\x00-\x1f]")
 """No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
 
@@ -30,9 +30,9 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     criteria: list[Criterion] = []
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
-    result = {"_count": "", "_cursor": "", "_sort": ""}
+    result = {"_count": "", "_cursor": "", "_sort": "", "_total": ""}
     for name, value in pairs:
-        if name in _RESULT or (name == "_sort" and value in sorts(resource_type)):
+        if name in RESULT or (name == "_sort" and value in sorts(resource_type)):
             result[name] = value
             applied += [(name, value)] if name == "_sort" else []
             continue
@@ -53,7 +53,13 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
     oldest_first = result["_sort"] != "" and not result["_sort"].startswith("-")
     return Query(
-        resource_type, tuple(criteria), _count(result["_count"]), result["_cursor"], tuple(applied), oldest_first
+        resource_type,
+        tuple(criteria),
+        count(result["_count"]),
+        result["_cursor"],
+        tuple(applied),
+        oldest_first,
+        total(result["_total"]),
     )
 
 
@@ -167,11 +173,3 @@ def _components(param: SearchParameter) -> tuple[Callable[[str], Part], ...]:
 
 def _one(read: Callable[[list[str]], Part], text: str) -> Part:
     return read([text])
-
-
-def _count(text: str) -> int:
-    if text == "":
-        return DEFAULT_COUNT
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise values.refuse("_count", "_count takes a whole number.")
-    return min(int(text), MOST_COUNT)

@@ -110,7 +110,8 @@ Criterion = Ids | Patients | Tokens | Links | Dates | Updated | Numbers | String
 class Query:
     """A search of one type: every criterion must hold; within one, any value will do.
 
-    The order is by the type's headline date, newest first unless `oldest_first`.
+    The order is by the type's headline date, newest first unless `oldest_first`. `total` is "estimate" or
+    "accurate" where the matches are to be counted.
     """
 
     type: str
@@ -119,3 +120,4 @@ class Query:
     cursor: str = ""
     applied: tuple[tuple[str, str], ...] = ()
     oldest_first: bool = False
+    total: str = ""

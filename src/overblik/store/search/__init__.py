@@ -7,6 +7,6 @@
 Values are always bound; the text is made of literals only.
 """
 
-from overblik.store.search.compile import Compiled, compile_search, compile_shared
+from overblik.store.search.compile import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
 
-__all__ = ["Compiled", "compile_search", "compile_shared"]
+__all__ = ["Compiled", "compile_count", "compile_search", "compile_shared", "compile_shared_count"]

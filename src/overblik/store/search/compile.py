@@ -26,16 +26,40 @@ class Compiled(NamedTuple):
 
 
 _SEARCH: LiteralString = """
-with {record}hit as materialized ({hits}
+with {record}{counted}hit as materialized ({hits}
 ),
 shown as materialized (select * from hit order by {order} limit %(count)s),
 logged as (
     insert into access_log {columns}
-    select pid, 'permit', min(rule), min(evidence), array_agg(rid order by rid),
-           array_agg(version order by rid), %(query)s, {values}
-    from shown group by pid
+    select pid, 'permit', min(rule), min(evidence),
+           coalesce(array_agg(rid order by rid) filter (where rid is not null), '{}'),
+           coalesce(array_agg(version order by rid) filter (where rid is not null), '{}'), %(query)s, {values}
+    from {disclosed} group by pid
 )
-select h.*, h.sort_at::text || ' ' || h.rid as place from hit h order by {h_order}"""
+select h.*, h.sort_at::text || ' ' || h.rid as place{total} from hit h order by {h_order}"""
+
+# Everyone who is counted is disclosed: an entry a patient, of no resource, and how many they gave to the sum.
+_COUNT: LiteralString = """
+with {record}{counted}logged as (
+    insert into access_log {columns}
+    select pid, 'permit', rule, evidence, '{}'::bigint[], '{}'::integer[], %(query)s || ' #' || number, {values}
+    from (select c.pid, c.rule, c.evidence, c.number from counted c, told where told.number <= %(most)s::bigint
+          union all select 0, 'no match', null, 0 from told where told.number = 0) c
+)
+select number as total from told"""
+_COUNTED: LiteralString = """matching as materialized (
+    select pid, rule, evidence from ({matches}) m limit %(most)s::bigint + 1
+),
+counted as materialized (
+    select pid, min(rule) as rule, min(evidence) as evidence, count(*) as number from matching group by pid
+),
+told as materialized (select coalesce(sum(number), 0)::bigint as number from counted),
+"""
+_DISCLOSED: LiteralString = """(
+        select pid, rule, evidence, rid, version from shown
+        union all
+        select c.pid, c.rule, c.evidence, null, null from counted c, told where told.number <= %(most)s::bigint
+    ) d"""
 
 _RECORD: LiteralString = """record as materialized (
     select w.pid, e.rule, e.evidence
@@ -55,19 +79,33 @@ _BRANCH: LiteralString = """
     from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
     where {source} and not r.deleted{likely} and :visible:{criteria}
     order by {sort} limit %(limit)s"""
+_OF_RECORD_COUNTED: LiteralString = """
+    select e.pid, e.rule, e.evidence from (select distinct pid, rule, evidence from record) e, resource r
+    where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible:{criteria}"""
+_BRANCH_COUNTED: LiteralString = """
+    select r.pid, e.rule, e.evidence
+    from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
+    where {source} and not r.deleted{likely} and :visible:{criteria}"""
 # Decides nothing: without it the decision below refuses the same rows, six times as slowly.
 _LIKELY: LiteralString = """
       and (case when exists (select from relation y where y.pid = r.pid and y.org = any(%(orgs)s::text[]))
                 or exists (select from record_alias y where y.pid = r.pid) then true else false end)"""
 
 _SHARED: LiteralString = """
-select type, id, version, received_at, body, id as place, 0 as rid from shared_resource r
+select type, id, version, received_at, body, id as place, 0 as rid{total} from shared_resource r
 where r.type = %(type)s and not r.deleted{criteria}
 order by r.id limit %(limit)s"""
+_SHARED_COUNT: LiteralString = """
+select count(*) as total from (
+    select from shared_resource r where r.type = %(type)s and not r.deleted{criteria} limit %(most)s::bigint + 1
+) m"""
 
 
-def compile_search(query: Query, kind: Kind, key: bytes, after: str = "") -> Compiled:
-    """Compile a search of patient data for one kind of access; `after` is the place of the last row shown."""
+def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, most: int = 0) -> Compiled:
+    """Compile a search of patient data for one kind of access; `after` is the place of the last row shown.
+
+    With `most`, every row has the `total` of all matches beside it; `most` + 1 stands for any more.
+    """
     scope = Scope(query.type, key, kind)
     driver = choose(query, scope)
     criteria, params = _criteria(query, scope, driver.answers)
@@ -76,23 +114,53 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "") -> Com
         params |= {"after_at": moment, "after_rid": int(rid)}
         sign: LiteralString = ">" if query.oldest_first else "<"
         criteria += " and (r.sort_at, r.rid) " + sign + " (%(after_at)s::timestamptz, %(after_rid)s)"
-    text = _text(kind, driver.record, tuple(driver.sources), criteria, oldest_first=query.oldest_first)
-    params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1}
-    return Compiled(text, params, driver.name)
+    shape = _Shape(kind, driver.record, tuple(driver.sources), criteria, query.oldest_first, most > 0)
+    params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1, "most": most}
+    return Compiled(_search(shape), params, driver.name)
+
+
+def compile_count(query: Query, kind: Kind, key: bytes, most: int) -> Compiled:
+    """Compile a search that answers with the `total` alone; `most` + 1 stands for any more, and nobody is logged."""
+    scope = Scope(query.type, key, kind)
+    driver = choose(query, scope)
+    criteria, params = _criteria(query, scope, driver.answers)
+    text = _count(_Shape(kind, driver.record, tuple(driver.sources), criteria))
+    return Compiled(text, params | driver.params | {"type": query.type, "most": most}, driver.name)
+
+
+class _Shape(NamedTuple):
+    """What a statement's text is made of; searches of one shape share a text, and PostgreSQL's plan of it."""
+
+    kind: Kind
+    record: LiteralString
+    sources: tuple[Source, ...]
+    criteria: LiteralString
+    oldest_first: bool = False
+    counted: bool = False
 
 
 @lru_cache(maxsize=2000)
-def _text(
-    kind: Kind, record: LiteralString, sources: tuple[Source, ...], criteria: LiteralString, *, oldest_first: bool
-) -> LiteralString:
-    """Put the statement together, once for each shape of search; short, for it is sent and parsed again."""
-    way: LiteralString = "" if oldest_first else " desc"
-    text = _SEARCH.replace("{record}", _RECORD.replace("{who}", record) if record else "")
-    text = text.replace("{hits}", _hits(record, sources, criteria, way))
+def _search(shape: _Shape) -> LiteralString:
+    way: LiteralString = "" if shape.oldest_first else " desc"
+    text = _SEARCH.replace("{hits}", _hits(shape, way))
+    text = text.replace("{total}", ", (select number from told) as total" if shape.counted else "")
+    text = text.replace("{disclosed}", _DISCLOSED if shape.counted else "shown")
     for name, alias in _ORDERS:
         text = text.replace(name, _order(alias, way))
-    text = text.replace("{likely}", _LIKELY if kind == "professional" else "")
-    text = fill(text, kind).replace("{columns}", LOG_COLUMNS).replace("{values}", LOG_VALUES)
+    return _whole(text, shape, counted=shape.counted)
+
+
+@lru_cache(maxsize=500)
+def _count(shape: _Shape) -> LiteralString:
+    return _whole(_COUNT, shape, counted=True)
+
+
+def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralString:
+    """Fill in what every statement has; short, for it is sent and parsed again."""
+    text = text.replace("{record}", _RECORD.replace("{who}", shape.record) if shape.record else "")
+    text = text.replace("{counted}", _COUNTED.replace("{matches}", _matches(shape)) if counted else "")
+    text = text.replace("{likely}", _LIKELY if shape.kind == "professional" else "")
+    text = fill(text, shape.kind).replace("{columns}", LOG_COLUMNS).replace("{values}", LOG_VALUES)
     return " ".join(text.split())
 
 
@@ -103,18 +171,20 @@ def _order(alias: LiteralString, way: LiteralString) -> LiteralString:
     return alias + "sort_at" + way + ", " + alias + "rid" + way
 
 
-def _hits(
-    record: LiteralString, sources: tuple[Source, ...], criteria: LiteralString, way: LiteralString
-) -> LiteralString:
-    if record:
-        return _OF_RECORD.replace("{criteria}", criteria)
-    branches = [_branch(source, criteria, way) for source in sources]
+def _hits(shape: _Shape, way: LiteralString) -> LiteralString:
+    if shape.record:
+        return _OF_RECORD.replace("{criteria}", shape.criteria)
+    branches = [_branch(source, shape.criteria, way) for source in shape.sources]
     if len(branches) == 1:
         return branches[0]
+    return "\n    select * from (" + _union(branches) + ") b order by {order} limit %(limit)s"
+
+
+def _union(branches: list[LiteralString]) -> LiteralString:
     text: LiteralString = ""
     for branch in branches:
         text += (" union all " if text else "") + "(" + branch + ")"
-    return "\n    select * from (" + text + ") b order by {order} limit %(limit)s"
+    return text
 
 
 def _branch(source: Source, criteria: LiteralString, way: LiteralString) -> LiteralString:
@@ -123,14 +193,35 @@ def _branch(source: Source, criteria: LiteralString, way: LiteralString) -> Lite
     return text.replace("{sort}", source.sort_at + way + ", " + source.rid + way)
 
 
-def compile_shared(query: Query, key: bytes, after: str = "") -> Compiled:
-    """Compile a search of resources that belong to no patient, in the order of their ids."""
-    criteria, params = _criteria(query, Scope(query.type, key, "system", shared=True))
+def _matches(shape: _Shape) -> LiteralString:
+    """Return every row that matches, by its record, in no order."""
+    if shape.record:
+        return _OF_RECORD_COUNTED.replace("{criteria}", shape.criteria)
+    branches = []
+    for source in shape.sources:
+        text = _BRANCH_COUNTED.replace("{tables}", source.tables).replace("{criteria}", shape.criteria)
+        branches.append(text.replace("{source}", source.where))
+    return _union(branches)
+
+
+def compile_shared(query: Query, key: bytes, after: str = "", *, most: int = 0) -> Compiled:
+    """Compile a search of resources that belong to no patient, in the order of their ids; `most` as above."""
+    found, params = _criteria(query, Scope(query.type, key, "system", shared=True))
+    criteria = found
     if after:
         criteria += "\n      and r.id > %(after)s"
         params["after"] = after
-    text = _SHARED.replace("{criteria}", criteria)
-    return Compiled(text, params | {"type": query.type, "limit": query.count + 1}, "shared")
+    total = ", (" + _SHARED_COUNT.replace("{criteria}", found) + ") as total" if most else ""
+    text = _SHARED.replace("{criteria}", criteria).replace("{total}", total)
+    return Compiled(text, params | {"type": query.type, "limit": query.count + 1, "most": most}, "shared")
+
+
+def compile_shared_count(query: Query, key: bytes, most: int) -> Compiled:
+    """Compile a count of resources that belong to no patient."""
+    criteria, params = _criteria(query, Scope(query.type, key, "system", shared=True))
+    return Compiled(
+        _SHARED_COUNT.replace("{criteria}", criteria), params | {"type": query.type, "most": most}, "shared"
+    )
 
 
 def _criteria(query: Query, scope: Scope, answered: Criterion | None = None) -> tuple[LiteralString, dict[str, Any]]:

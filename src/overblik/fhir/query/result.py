@@ -1,0 +1,27 @@
+"""Parameters that say how a result is shown and not what is found (https://hl7.org/fhir/R4/search.html#return)."""
+
+from __future__ import annotations
+
+import re
+
+from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT
+from overblik.fhir.query.values import refuse
+
+RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_summary", "_elements"})
+TOTALS = frozenset({"none", "estimate", "accurate"})
+
+
+def count(text: str) -> int:
+    """Return the size of a page, at most what one page holds."""
+    if text == "":
+        return DEFAULT_COUNT
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise refuse("_count", "_count takes a whole number.")
+    return min(int(text), MOST_COUNT)
+
+
+def total(text: str) -> str:
+    """Return how the matches are to be counted, "" for not at all."""
+    if text and text not in TOTALS:
+        raise refuse("_total", f"_total is one of {', '.join(sorted(TOTALS))}.")
+    return "" if text == "none" else text

@@ -1,0 +1,73 @@
+"""Searches through the door: decided, filtered, counted and logged in one statement each.
+
+A page's log entries name what stands on it. A total tells something of everybody it counts, so each
+record counted has an entry too, which names no resource; the query in it says that it was a count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from overblik.fhir.errors import Unprocessable
+from overblik.store.queries import sql
+from overblik.store.search import compile_count, compile_search, compile_shared, compile_shared_count
+from overblik.trust.access import Page, disclosed, is_shared
+from overblik.trust.identity import require
+
+if TYPE_CHECKING:
+    from overblik.fhir.query import Query
+    from overblik.trust.access import Door
+    from overblik.trust.identity import Caller
+
+MOST_COUNTED = 100_000
+MOST_ESTIMATED = 10_000
+"""A rough total costs no more than to look at so many; beyond them it is left out."""
+
+
+async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
+    """Return one page of a search; `text` is the query as asked, for the log.
+
+    The total is counted for the first page, in the same snapshot; the following ones have none.
+    """
+    require(caller, "read")
+    scope = f"{caller.viewer}|{query.type}|{query.applied}"
+    after = door.cursors.open(query.cursor, scope) if query.cursor else ""
+    most = 0 if after else {"accurate": MOST_COUNTED, "estimate": MOST_ESTIMATED}.get(query.total, 0)
+    if is_shared(query.type):
+        compiled = compile_shared(query, door.index_key, after, most=most)
+        rows = await door.database.fetch(compiled.text, compiled.params)
+    else:
+        compiled = compile_search(query, caller.kind, door.index_key, after, most=most)
+        params = caller.params(door.clock.now(), "search", text) | compiled.params
+        rows = await door.database.fetch(compiled.text, params)
+        if not rows:
+            await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+    total = (rows[0].total if rows else 0) if most else None
+    if total is not None and total > most:
+        if query.total == "accurate":
+            raise _too_many("_total")
+        total = None
+    shown = rows[: query.count]
+    more = len(rows) > query.count and bool(shown)
+    cursor = door.cursors.seal(str(shown[-1].place), scope) if more else ""
+    return Page(tuple(map(disclosed, shown)), cursor, total)
+
+
+async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
+    """Return how many resources a search finds that the caller may see."""
+    require(caller, "read")
+    if is_shared(query.type):
+        compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
+        params = compiled.params
+    else:
+        compiled = compile_count(query, caller.kind, door.index_key, MOST_COUNTED)
+        params = caller.params(door.clock.now(), "count", text) | compiled.params
+    total = int((await door.database.fetch(compiled.text, params))[0].total)
+    if total > MOST_COUNTED:
+        raise _too_many("_summary")
+    return total
+
+
+def _too_many(name: str) -> Unprocessable:
+    text = f"More than {MOST_COUNTED} match; make the search narrower to have them counted."
+    return Unprocessable("count-too-large", text, kind="too-costly", expression=f"http.{name}")
