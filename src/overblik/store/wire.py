@@ -33,6 +33,8 @@ _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _BAD = {pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.PIPELINE_ABORTED}
 _QUOTED = re.compile(r'["\\]')
 MOST_STATEMENTS = 500
+GRACE = 5.0
+"""Seconds beyond its bound that a statement may stay unanswered before the server counts as lost."""
 DURABLY: LiteralString = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, '', '')"
 """A transaction that writes nothing but a mark in the log, and waits until all before it is on disk."""
 
@@ -131,10 +133,14 @@ def _encoded(commands: Sequence[Command], *, together: bool) -> list[tuple[Comma
 class Wire:
     """One pipelined connection. One exchange at a time; the lane sees to that."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], silence: float = 60) -> None:
         self._connection = connection
         self._pg = connection.pgconn
+        self._socket = self._pg.socket  # kept: libpq forgets it when it loses the server, the loop must not
         self._loop = asyncio.get_running_loop()
+        self._silence = silence
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._known: set[bytes] = set()
         self._expected: deque[tuple[Command, bool] | None] = deque()
         self._done: asyncio.Future[None] | None = None
@@ -143,11 +149,13 @@ class Wire:
         self.broken = False
         self._pg.nonblocking = 1
         self._pg.enter_pipeline_mode()
-        self._loop.add_reader(self._pg.socket, self._readable)
+        self._loop.add_reader(self._socket, self._readable)
 
     @classmethod
     async def open(cls, conninfo: str, *, durable: bool, most_ms: int, name: str, by_key: bool = False) -> Wire:
-        """Connect. `most_ms` bounds one statement; without `durable` only a barrier makes commits durable.
+        """Connect. `most_ms` bounds one statement, in the server and, should it fall silent, a little later here.
+
+        Without `durable` only a barrier makes commits durable.
 
         `by_key` is for statements that fetch few rows by key, whatever a young table's statistics say.
         """
@@ -158,7 +166,7 @@ class Wire:
         connection = await psycopg.AsyncConnection.connect(
             conninfo, autocommit=True, options=options, application_name=name, connect_timeout=10
         )
-        return cls(connection)
+        return cls(connection, most_ms / 1000 + GRACE)
 
     @property
     def quiet(self) -> bool:
@@ -213,7 +221,12 @@ class Wire:
             self._flush()
         except psycopg.Error as error:
             self._fail(error)
-        await asyncio.shield(self._done)
+        self._heard = self._loop.time()
+        self._watch()
+        try:
+            await asyncio.shield(self._done)
+        finally:
+            self._watch(stop=True)
         if last is not None and last.error is not None:
             raise errors.OperationalError("the commit could not be made durable") from last.error
 
@@ -233,19 +246,24 @@ class Wire:
 
     def _flush(self) -> None:
         if self._pg.flush():
-            self._loop.add_writer(self._pg.socket, self._writable)
+            self._loop.add_writer(self._socket, self._writable)
 
     def _writable(self) -> None:
         try:
             if not self._pg.flush():
-                self._loop.remove_writer(self._pg.socket)
+                self._loop.remove_writer(self._socket)
         except psycopg.Error as error:
             self._fail(error)
 
     def _readable(self) -> None:
+        self._heard = self._loop.time()
         try:
             self._pg.consume_input()
-            while self._expected and not self._pg.is_busy():
+            while self._expected:
+                if self._pg.is_busy():
+                    self._pg.consume_input()  # uvloop tells of a lost socket once only, perhaps behind data
+                    if self._pg.is_busy():
+                        break
                 self._take(self._pg.get_result())
         except (psycopg.Error, ValueError) as error:
             self._fail(error)
@@ -281,11 +299,22 @@ class Wire:
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, make)
 
+    def _watch(self, *, stop: bool = False) -> None:
+        """Give a server up that says nothing: a machine that is gone closes no connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        left = self._heard + self._silence - self._loop.time()
+        if not stop and left > 0:
+            self._timer = self._loop.call_later(left, self._watch)
+        elif not stop:
+            self._fail(errors.ConnectionFailure(f"the server said nothing for {self._silence:g} seconds"))
+
     def _fail(self, error: Exception) -> None:
         if not self.broken:
             self.broken = True
-            self._loop.remove_reader(self._pg.socket)
-            self._loop.remove_writer(self._pg.socket)
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
         self._expected.clear()
         if self._done is not None and not self._done.done():
             lost = error if isinstance(error, psycopg.OperationalError) else errors.OperationalError(str(error))
