@@ -246,6 +246,19 @@ async def test_a_page_goes_on_after_its_last_row_whatever_is_written_meanwhile(w
     assert [names[e["resource"]["id"]] for e in second["entry"]] == NEWEST[2:4]
 
 
+async def test_a_search_by_identifier_goes_on_and_its_links_tell_nobody_who_it_is_of(world: World) -> None:
+    names = await write(world)
+    who = world.system()
+    path = f"Observation?patient:identifier={INGE}&_count=1"
+    assert await found(world, names, path, who) == [name for name in NEWEST if name not in BOS]
+    page = (await world.get(f"/{path}", who)).json()
+    assert INGE not in str(page["link"])
+    following = page["link"][1]["url"].removeprefix("http://test/fhir")
+    for link in (following.replace("sealed%3A", "sealed%3AA"), following.replace("Observation", "Condition")):
+        assert (await world.get(link, who)).json()["issue"][0]["details"]["coding"][0]["code"] == "cursor-invalid"
+    assert (await world.get(following, world.citizen(INGE))).status_code == 400
+
+
 async def test_whoever_may_see_nothing_finds_nothing_by_any_way(world: World) -> None:
     names = await write(world)
     strangers = [world.source("another"), world.professional("99900016001"), world.citizen("0101010101")]

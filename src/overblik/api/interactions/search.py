@@ -21,21 +21,21 @@ _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 async def search(services: Services, request: Request) -> Response:
     """Return one page of what the caller may see, counted where that is asked for; the next link says if more is."""
     require_json_answer(request)
-    query = parse_query(request.type, request.pairs, lenient=request.lenient)
+    query = parse_query(request.type, _opened(services, request), lenient=request.lenient)
     counted = [("_total", query.total)] if query.total else []
     asked = f"{request.type}?{urlencode([*query.applied, *counted])}"
     if request.form.shape.summary == "count" or query.count == 0:  # the standard has them be one
         total = await searching.count(services.door, request.caller, query, asked)
-        links = [{"relation": "self", "url": _link(request, query, "")}]
+        links = [{"relation": "self", "url": _link(services, request, query)}]
         return bundle_response("searchset", [], links=links, total=total)
     page = await searching.search(services.door, request.caller, query, asked)
-    return _bundle(request, query, page)
+    return _bundle(services, request, query, page)
 
 
-def _bundle(request: Request, query: Query, page: Page) -> Response:
-    links = [{"relation": "self", "url": _link(request, query, "")}]
+def _bundle(services: Services, request: Request, query: Query, page: Page) -> Response:
+    links = [{"relation": "self", "url": _link(services, request, query)}]
     if page.cursor:
-        links.append({"relation": "next", "url": _link(request, query, page.cursor)})
+        links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
     entries = [
         {
             "fullUrl": f"{request.base}/{match.type}/{match.id}",
@@ -48,9 +48,17 @@ def _bundle(request: Request, query: Query, page: Page) -> Response:
     return bundle_response("searchset", entries, links=links, **total)
 
 
-def _link(request: Request, query: Query, cursor: str) -> str:
-    """Return a link that repeats the search; a CPR that came in is never written into it."""
-    pairs = [(name, "…" if name.endswith("identifier") else value) for name, value in query.applied]
+_SEALED = "sealed:"
+"""Before a value of a link that only the server can read: a CPR that came in is never written into one."""
+
+
+def _link(services: Services, request: Request, query: Query, cursor: str = "") -> str:
+    """Return a link that repeats the search; identifiers stand in it as … or, where it is to be followed, sealed."""
+    pairs = []
+    for name, value in query.applied:
+        if "identifier" in name:
+            value = _SEALED + services.door.cursors.seal(value, _seal(request, name)) if cursor else "…"  # noqa: PLW2901
+        pairs.append((name, value))
     pairs += [pair for pair in request.pairs if pair[0] in _FORM]
     pairs += [("_count", str(query.count))]
     if cursor:
@@ -58,3 +66,17 @@ def _link(request: Request, query: Query, cursor: str) -> str:
     elif query.total:
         pairs.append(("_total", query.total))
     return f"{request.base}/{request.type}?{urlencode(pairs)}"
+
+
+def _opened(services: Services, request: Request) -> list[tuple[str, str]]:
+    """Return the parameters of a request, with what one of our own links has sealed."""
+    return [
+        (name, services.door.cursors.open(value.removeprefix(_SEALED), _seal(request, name)))
+        if value.startswith(_SEALED)
+        else (name, value)
+        for name, value in request.pairs
+    ]
+
+
+def _seal(request: Request, name: str) -> str:
+    return f"{request.caller.viewer}|{request.type}|{name}"
