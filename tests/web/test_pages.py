@@ -146,6 +146,30 @@ async def test_looking_up_opens_whom_the_unit_treats(world: World) -> None:
         assert INGER.cpr not in str(page.url)
 
 
+async def test_a_look_up_is_in_the_log_before_its_page_is_opened(world: World) -> None:
+    """Where the answer leads tells that the unit treats this person, also one who never follows it."""
+    await told(world)
+    logged = """select a.outcome, a.rule, a.pid <> 0 as known, l.type, l.id, cardinality(a.rids) as resources,
+                       r.type as evidence
+                from access_log a left join locator l on l.pid = a.pid and l.rid = any(a.rids)
+                     left join resource r on r.pid = a.pid and r.rid = a.evidence
+                where a.request = %(request)s and a.action = 'look up'"""
+    for claims, cpr, status, expected in (
+        (NURSE.claims(), INGER.cpr, 303, ("permit", "addressed", True, "Patient", 1, "MessageHeader")),
+        (STRANGER.claims(), INGER.cpr, 404, ("refuse", "none", True, None, 0, None)),
+        (STRANGER.claims(), ABSENT, 404, ("refuse", "none", False, None, 0, None)),
+    ):
+        tab = await sign_in(world, claims)
+        answer = await world.http.post(f"{tab.base}/look-up", data={"form_token": await tab.token(), "cpr": cpr})
+        assert answer.status_code == status
+        (row,) = await world.run.database.fetch(logged, {"request": answer.headers["x-request-id"]})
+        assert (row.outcome, row.rule, row.known, row.type, row.resources, row.evidence) == expected
+        assert answer.headers.get("location", "").rpartition("/")[2] == (row.id or "")
+    home = await (await sign_in(world, CITIZEN)).get()
+    assert await world.run.database.fetch(logged, {"request": home.headers["x-request-id"]}) == []
+    assert "slog op" in words(document(await (await sign_in(world, CITIZEN)).get("/log")))
+
+
 @pytest.mark.parametrize("typed", ["", "x", "12345", "3213489996", "14044423467", "<script>"])
 async def test_what_is_no_cpr_is_said_to_be_none(world: World, typed: str) -> None:
     await known(world)

@@ -221,7 +221,7 @@ class Door:
         return records
 
     async def find(self, caller: Caller, system: str, value: str) -> str:
-        """Return the id of a visible Patient with an identifier; NotFound otherwise, and logged."""
+        """Return the id of a visible Patient with an identifier; NotFound otherwise. Both are logged."""
         require(caller, "read")
         token = token_digest(self.index_key, "Patient", "identifier", system, value)
         params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}

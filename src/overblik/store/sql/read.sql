@@ -194,13 +194,22 @@ select * from shown;
 
 -- name: find_patient
 -- scope: cross
--- The Patient resources that carry an identifier and that the caller may see, one a record. Not
--- logged here: the page that follows is.
-select distinct on (q.pid) q.id, q.pid
-from resource q, lateral (select q.pid as pid) t, lateral (:permit:) e
-where q.type = 'Patient' and not q.deleted
-  and q.tokens @> array[%(token)s::bigint] and :visible_entry:
-order by q.pid, q.id;
+-- The first Patient resource that carries an identifier and that the caller may see. That there is one,
+-- and its id, is a disclosure, whether or not its page is opened afterwards; a citizen learns nothing new
+-- of their own.
+with shown as materialized (
+    select q.pid, q.rid, q.id, q.version, e.rule, e.evidence
+    from resource q, lateral (select q.pid as pid) t, lateral (:permit:) e
+    where q.type = 'Patient' and not q.deleted
+      and q.tokens @> array[%(token)s::bigint] and :visible_entry:
+    order by q.pid, q.id limit 1
+),
+logged as (
+    insert into access_log :log_columns:
+    select pid, 'permit', rule, evidence, array[rid], array[version], %(query)s, :log_values:
+    from shown where rule <> 'self'
+)
+select id from shown;
 
 -- name: read_shared
 -- scope: shared
