@@ -13,6 +13,7 @@ from overblik.store.body import pack
 from overblik.store.copy import LOCATOR, RESOURCE
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
+from overblik.store.queries import sql_for
 from overblik.store.search import compile_search
 from overblik.trust.identity import Caller, system_caller
 from tests.conftest import NOW, Clones
@@ -50,6 +51,11 @@ def row(resource: dict[str, Any], pid: int, rid: int) -> dict[str, Any]:
     return common | absent | place | received | indexed(resource, KEY, pid, rid)
 
 
+def relation(pid: int, org: str) -> tuple[Any, ...]:
+    until = NOW + timedelta(days=30)
+    return pid, org, "contact", pid, "Encounter", "x", ["x"], None, None, NOW - timedelta(days=1), until, None
+
+
 @pytest.fixture(scope="module")
 def filled(postgres: Any, template: str) -> Iterator[psycopg.Connection[Any]]:
     """Give a database with some thousand resources, and its statistics."""
@@ -58,10 +64,13 @@ def filled(postgres: Any, template: str) -> Iterator[psycopg.Connection[Any]]:
     rows += [row(observation(n), n % PATIENTS + 1, 1000 + n) for n in range(PATIENTS * EACH)]
     tables = {"resource": (RESOURCE, rows), "locator": (LOCATOR, rows)}
     tables |= {table: (columns, narrow_rows(rows, table)) for table, columns in NARROW.items()}
+    relations = [relation(pid, org) for pid in range(1, PATIENTS + 1) for org in (NURSE.org, *map(str, range(40)))]
     with psycopg.connect(made.make(), autocommit=True) as connection:
         for table, (columns, content) in tables.items():
             with connection.cursor().copy(f"copy {table} ({', '.join(columns)}) from stdin (format binary)") as copy:
                 copy.write(encode(columns, content))
+        put = f"insert into relation values ({', '.join(['%s'] * len(relations[0]))})"
+        connection.cursor().executemany(put, relations)
         connection.execute("vacuum (analyze)")
         connection.execute("set plan_cache_mode = force_generic_plan")
         yield connection
@@ -107,13 +116,26 @@ def test_a_page_of_a_record_reads_a_page_of_rows(filled: psycopg.Connection[Any]
     assert "rows=6.00 loops=1" in scan
 
 
+@pytest.mark.parametrize("name", ["gather", "read", "read_versions", "everything"])
+def test_a_decision_reads_the_relations_of_one_record_only(filled: psycopg.Connection[Any], name: str) -> None:
+    given: dict[str, Any] = {"pid": 7, "rid": 7, "pids": [7], "types": ["Patient"], "version": None, "limit": 5}
+    given |= dict.fromkeys(("after", "after_patients", "since", "start", "end")) | {"count": 5}
+    params = NURSE.params(NOW, "read", "") | given
+    lines = explained(filled, sql_for(name, NURSE.kind), params)
+    removed = [int(line.rpartition(":")[2]) for line in lines if "Rows Removed by Filter" in line]
+    assert max(removed, default=0) < PATIENTS / 2, lines
+
+
 def plan(connection: psycopg.Connection[Any], search: str, caller: Caller) -> list[str]:
     """Return the lines of the plan that a prepared search runs by."""
     kind, _, asked = search.partition("?")
     pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in asked.split("&"))]
     query = parse_query(kind, pairs)
     compiled = compile_search(query, caller.kind, KEY)
-    params = caller.params(NOW, "search", asked) | compiled.params
-    text = "explain (analyze, costs off, timing off, buffers off) " + compiled.text
+    return explained(connection, compiled.text, caller.params(NOW, "search", asked) | compiled.params)
+
+
+def explained(connection: psycopg.Connection[Any], statement: str, params: dict[str, Any]) -> list[str]:
+    text = "explain (analyze, costs off, timing off, buffers off) " + statement
     with connection.transaction(force_rollback=True):
         return [line for (line,) in connection.execute(text, params, prepare=True).fetchall()]
