@@ -83,6 +83,25 @@ def test_a_folder_that_the_service_user_cannot_enter_is_named(tmp_path: Path) ->
         EmbeddedPostgres(closed / "data").start()
 
 
+def test_its_own_log_quotes_no_values(server: EmbeddedPostgres) -> None:
+    number = "2512489996"
+    assert query(server.conninfo, "show log_error_verbosity") == "terse"
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute("create table person (cpr text primary key)")
+        connection.execute("insert into person values (%s)", [number])
+        with pytest.raises(psycopg.errors.UniqueViolation, match=number):
+            connection.execute("insert into person values (%s)", [number])
+        with (
+            pytest.raises(psycopg.errors.UniqueViolation),
+            connection.cursor() as cursor,
+            cursor.copy("copy person from stdin") as copy,
+        ):
+            copy.write_row([number])
+    log = (server.cluster / "overblik.log").read_text()
+    assert log.count("duplicate key value") == 2
+    assert number not in log
+
+
 def test_several_processes_share_it_and_the_last_one_stops_it(folder: Path) -> None:
     first, second = EmbeddedPostgres(folder), EmbeddedPostgres(folder)
     first.start()

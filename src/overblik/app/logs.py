@@ -1,7 +1,7 @@
 """Application logs: JSON lines, without patient data.
 
-The access log is a table (docs/log.md); what is written here is about the machine. Anything that
-looks like a CPR is struck out all the same.
+Who saw what stands in the table `access_log`, which every statement of the door that discloses writes to;
+what is written here is about the machine. Anything that looks like a CPR is struck out all the same.
 """
 
 from __future__ import annotations

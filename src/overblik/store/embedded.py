@@ -47,6 +47,7 @@ SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "log_min_messages": "warning",
     "log_statement": "none",
+    "log_error_verbosity": "terse",  # the DETAIL of a violation quotes the row, and there may be a CPR in it
     "timezone": "'UTC'",
 }
 
