@@ -49,6 +49,11 @@ LONG = {
 """Modules of many or slow cases: `./run test` runs them, `./run test everyday` leaves them out."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take how many searches the oracle asks."""
+    parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the long modules."""

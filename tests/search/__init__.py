@@ -1,0 +1,8 @@
+"""The oracle: searches over HTTP beside a brute-force evaluation that reads every resource.
+
+paths.py      the parameters asked about, as paths into JSON
+values.py     one value as it is asked for, beside one as it is stored
+evaluate.py   a whole search, by reading every resource
+people.py     hypothesis makes populations
+questions.py  hypothesis makes searches of a population
+"""

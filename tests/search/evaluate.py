@@ -1,0 +1,125 @@
+"""A search answered by reading every resource, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tests.search import values
+from tests.search.paths import COMPOSITES, HEADLINE, PARAMS, SHARED, Param, found, walk
+from tests.search.values import bare, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overblik.fhir.strict_json import Json
+
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+MATCH: dict[str, Callable[[str, Any], bool]] = {
+    "token": values.token,
+    "string": values.string,
+    "date": values.date,
+    "number": values.number,
+    "quantity": values.quantity,
+    "uri": values.uri,
+}
+
+
+@dataclass
+class Population:
+    """What was written, and what of it the caller may see; `persons` has the record each Patient is of."""
+
+    resources: list[Json]
+    hidden: set[str] = field(default_factory=set)
+    updated: str = ""
+
+    def visible(self, resource_type: str) -> list[Json]:
+        """Return the resources of a type that the caller may see."""
+        return [r for r in self.resources if r["resourceType"] == resource_type and r["id"] not in self.hidden]
+
+    def record(self, resource: Json) -> str:
+        """Return whose record a resource is in: "" for nobody's."""
+        if resource["resourceType"] in SHARED:
+            return ""
+        identifier = str(resource["id"])
+        if resource["resourceType"] != "Patient":
+            identifier = resource["subject"]["reference"].removeprefix("Patient/")
+        patient = next(r for r in self.resources if r["resourceType"] == "Patient" and r["id"] == identifier)
+        persons = [i["value"] for i in patient.get("identifier", []) if i.get("system") == CPR]
+        return str(persons[0]) if persons else identifier
+
+
+CPR = "urn:oid:1.2.208.176.1.2"
+
+
+def answer(population: Population, resource_type: str, pairs: list[tuple[str, str]]) -> list[str]:
+    """Return the ids of what a search finds, in its order."""
+    every = [r for r in population.visible(resource_type) if all(holds(population, r, n, v) for n, v in pairs)]
+    if resource_type in SHARED:
+        return sorted(r["id"] for r in every)
+    return [r["id"] for r in sorted(every, key=sort_key, reverse=True)]
+
+
+def sort_key(resource: Json) -> datetime:
+    """Return the date a resource is ordered by."""
+    kind = resource["resourceType"]
+    if kind == "Condition":
+        dates = [resource[k] for k in ("onsetDateTime", "onsetPeriod", "recordedDate") if k in resource]
+    else:
+        dates = found(resource, PARAMS[kind][HEADLINE[kind]])
+    covered = [period[0] for date in dates if (period := values.period(date))]
+    return min(covered, default=NEVER)
+
+
+def holds(population: Population, resource: Json, name: str, value: str) -> bool:
+    """Say whether one `name=value` holds of a resource: any of its values will do."""
+    kind = resource["resourceType"]
+    name, _, modifier = name.partition(":")
+    asked = split(value, ",")
+    if name == "_id":
+        return resource["id"] in map(bare, asked)
+    if name == "_lastUpdated":
+        return any(values.date(one, population.updated) for one in asked)
+    if name in COMPOSITES.get(kind, {}):
+        return any(composite(resource, name, one) for one in asked)
+    param = PARAMS[kind][name]
+    if modifier == "missing":
+        return (not found(resource, param)) == (value == "true")
+    if param.kind == "reference":
+        return any(refers(population, resource, name, param, modifier, one) for one in asked)
+    match = MATCH[param.kind]
+    return any(match(one, stored) for one in asked for stored in found(resource, param))
+
+
+def composite(resource: Json, name: str, asked: str) -> bool:
+    """Say whether one element has every part."""
+    places, params = COMPOSITES[resource["resourceType"]][name]
+    parts = split(asked, "$")
+    for place in places:
+        for element in walk(resource, place):
+            if all(
+                any(MATCH[param.kind](part, stored) for stored in found(element, param))
+                for part, param in zip(parts, params, strict=True)
+            ):
+                return True
+    return False
+
+
+def refers(population: Population, resource: Json, name: str, param: Param, modifier: str, asked: str) -> bool:
+    """Say whether one value finds a reference of a resource."""
+    if name in {"patient", "subject"} and modifier in {"", "Patient"}:
+        return in_record(population, resource, bare(asked))
+    if modifier == "identifier":
+        return any(values.token(asked, r["identifier"]) for r in found(resource, param) if "identifier" in r)
+    asked = bare(asked)
+    types = [modifier] if modifier else param.targets
+    wanted = {asked} if "/" in asked else {f"{kind}/{asked}" for kind in types}
+    return any(r.get("reference") in wanted for r in found(resource, param))
+
+
+def in_record(population: Population, resource: Json, asked: str) -> bool:
+    """Say whether a resource is in the record that a Patient opens, which the caller must see."""
+    identifier = asked.rpartition("/")[2]
+    opened = [population.record(p) for p in population.visible("Patient") if p["id"] == identifier]
+    return population.record(resource) in opened

@@ -1,0 +1,76 @@
+"""What a search finds over HTTP is what reading every resource finds, in the same order.
+
+Every population is another source's, over one database: what other populations hold is hidden from it.
+`--oracle N` asks N searches instead of the everyday number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.api.test_transaction import bundle, entry
+from tests.conftest import NOW
+from tests.search.evaluate import Population, answer, sort_key
+from tests.search.paths import SHARED
+from tests.search.people import Ids, populations
+from tests.search.questions import Pairs, questions
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+EACH = 20
+"""Searches of one population."""
+ROUND = 50
+"""Populations of one database."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give as many rounds as the searches asked for need."""
+    if "turn" in metafunc.fixturenames:
+        wanted = int(metafunc.config.getoption("--oracle"))
+        metafunc.parametrize("turn", range(max(1, wanted // (EACH * ROUND))))
+
+
+@settings(
+    max_examples=ROUND, deadline=None, database=None, phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+async def test_a_search_finds_what_reading_everything_finds(world: World, turn: int, data: st.DataObject) -> None:
+    assert turn >= 0
+    ids, population = data.draw(populations())
+    await write(world, ids, population)
+    for kind, pairs in data.draw(questions(ids, population, EACH)):
+        await compare(world, ids, population, kind, pairs)
+
+
+async def write(world: World, ids: Ids, population: Population) -> None:
+    """Write a population: what the caller does not see first, for the rest refers to it."""
+    population.updated = NOW.isoformat()
+    for name, unseen in ((ids.unseen, True), (ids.seen, False)):
+        resources = [r for r in population.resources if (r["id"] in population.hidden) == unseen]
+        entries = [entry("PUT", f"{r['resourceType']}/{r['id']}", r) for r in resources]
+        response = await world.post("", world.source(name), bundle(*entries))
+        assert response.status_code == 200, response.text
+
+
+async def compare(world: World, ids: Ids, population: Population, kind: str, pairs: Pairs) -> None:
+    """Ask, and compare with what reading every resource gives."""
+    path = f"/{kind}?{urlencode([*pairs, ('_count', '1000')])}"
+    response = await world.get(path, world.source(ids.seen))
+    assert response.status_code == 200, (path, response.text)
+    got = [entry["resource"]["id"] for entry in response.json().get("entry", [])]
+    own = [identifier for identifier in got if identifier.startswith(ids.seen + ".")]
+    assert kind in SHARED or own == got, (path, "what is hidden was found")
+    wanted = answer(population, kind, pairs)
+    if sorted(own) != sorted(wanted):
+        differing = [r for r in population.resources if r["id"] in set(own) ^ set(wanted)]
+        pytest.fail(f"{kind}?{pairs}: found {own}, wanted {wanted}; {differing}")
+    by_id = {r["id"]: r for r in population.resources}
+    order = [identifier if kind in SHARED else sort_key(by_id[identifier]) for identifier in own]
+    assert order == sorted(order, reverse=kind not in SHARED), path

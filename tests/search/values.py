@@ -1,0 +1,212 @@
+"""One value as it is asked for, beside one as it is stored (https://hl7.org/fhir/R4/search.html).
+
+Simple and slow on purpose, and made of nothing the server uses.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+DENMARK = ZoneInfo("Europe/Copenhagen")
+FOREVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+LETTERS = {"æ": "ae", "ø": "oe", "å": "aa", "ä": "ae", "ö": "oe", "ß": "ss"}
+
+
+def split(text: str, mark: str) -> list[str]:
+    """Split where the mark is not escaped; escapes stay."""
+    parts, now, escaped = [""], 0, False
+    for char in text:
+        if escaped:
+            parts[now] += char
+            escaped = False
+        elif char == "\\":
+            parts[now] += char
+            escaped = True
+        elif char == mark:
+            parts.append("")
+            now += 1
+        else:
+            parts[now] += char
+    return parts
+
+
+def bare(text: str) -> str:
+    """Take the escapes away."""
+    return re.sub(r"\\([\\,$|])", r"\1", text)
+
+
+# -- tokens
+
+
+def codings(value: Any) -> list[tuple[str, str]]:
+    """Return (system, code) of anything a token parameter finds."""
+    if isinstance(value, bool):
+        return [("", str(value).lower())]
+    if isinstance(value, str):
+        return [("", value)]
+    if "coding" in value or "text" in value:
+        return [(c.get("system", ""), c.get("code", "")) for c in value.get("coding", [])]
+    if "rank" in value or value.get("system") in {"phone", "email"}:  # a ContactPoint
+        return [("", value.get("value", ""))]
+    return [(value.get("system", ""), value.get("code", value.get("value", "")))]
+
+
+def token(asked: str, stored: Any) -> bool:
+    """Say whether `code`, `system|code`, `|code` or `system|` finds a stored token."""
+    parts = [bare(part) for part in split(asked, "|")]
+    for system, code in codings(stored):
+        if len(parts) == 1:
+            if code == parts[0] != "":
+                return True
+        elif system == parts[0] and (code == parts[1] or (parts[1] == "" and parts[0] != "")):
+            return True
+    return False
+
+
+# -- texts
+
+
+def folded(text: str) -> str:
+    """Return a text without case, accents and runs of spaces; æ, ø, å as ae, oe, aa."""
+    text = "".join(LETTERS.get(char, char) for char in unicodedata.normalize("NFC", text).lower())
+    text = "".join(char for char in unicodedata.normalize("NFD", text) if unicodedata.category(char) != "Mn")
+    return " ".join(text.split())
+
+
+def texts(value: Any) -> list[str]:
+    """Return every text of a string, a name or an address; a name also as it is spoken."""
+    if isinstance(value, str):
+        return [value]
+    plain = [value[k] for k in ("text", "family", "city", "district", "state", "postalCode", "country") if k in value]
+    listed = [text for k in ("given", "prefix", "suffix", "line") for text in value.get(k, [])]
+    spoken = []
+    if ("family" in value or "given" in value) and "text" not in value:
+        spoken = [" ".join([*value.get("given", []), value.get("family", "")])]
+    return plain + listed + spoken
+
+
+def string(asked: str, stored: Any) -> bool:
+    """Say whether a stored text begins as asked."""
+    return any(folded(text).startswith(folded(bare(asked))) for text in texts(stored))
+
+
+# -- dates
+
+
+def prefixed(text: str) -> tuple[str, str]:
+    """Split the prefix from a value."""
+    found = re.match(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)", text)
+    assert found is not None
+    return found[1] or "eq", found[2]
+
+
+def moment(text: str) -> tuple[datetime, datetime]:
+    """Return from when until when (not included) a date stands for."""
+    if "T" not in text:
+        year, month, day = (int(part) for part in [*text.split("-"), "0", "0"][:3])
+        start = datetime(year, month or 1, day or 1, tzinfo=DENMARK)
+        if day:
+            end = start + timedelta(days=1)
+        elif month:
+            end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=DENMARK)
+        else:
+            end = datetime(year + 1, 1, 1, tzinfo=DENMARK)
+        return start.astimezone(UTC), end.astimezone(UTC)
+    stated = datetime.fromisoformat(text)
+    start = (stated if stated.tzinfo else stated.replace(tzinfo=DENMARK)).astimezone(UTC)
+    clock = re.sub(r"(Z|[+-]\d\d:\d\d)$", "", text.split("T")[1])
+    if clock.count(":") == 1:
+        return start, start + timedelta(minutes=1)
+    return start, start + (timedelta(milliseconds=1) if "." in clock else timedelta(seconds=1))
+
+
+def period(value: Any) -> tuple[datetime, datetime] | None:
+    """Return what a stored date or Period covers."""
+    if isinstance(value, str):
+        return moment(value)
+    if "start" not in value and "end" not in value:
+        return None
+    start = moment(value["start"])[0] if "start" in value else FOREVER[0]
+    return start, moment(value["end"])[1] if "end" in value else FOREVER[1]
+
+
+def compare(prefix: str, asked: tuple[Any, Any], stored: tuple[Any, Any]) -> bool:
+    """Compare two ranges, both without their end.
+
+    `ge` and `le` are open to whatever reaches into the range asked for.
+    """
+    (begin, end), (start, until) = asked, stored
+    return bool(
+        {
+            "eq": begin <= start and until <= end,
+            "ne": not (begin <= start and until <= end),
+            "gt": until > end,
+            "lt": start < begin,
+            "ge": until > begin,
+            "le": start < end,
+            "sa": start >= end,
+            "eb": until <= begin,
+            "ap": start < end and until > begin,
+        }[prefix]
+    )
+
+
+def date(asked: str, stored: Any) -> bool:
+    """Say whether a date with its prefix finds a stored date or Period."""
+    prefix, text = prefixed(bare(asked))
+    covered = period(stored)
+    return covered is not None and compare(prefix, moment(text.replace(" ", "+")), covered)
+
+
+# -- numbers and quantities
+
+
+def number(asked: str, stored: Any) -> bool:
+    """Say whether a number with its prefix finds a stored number; only `eq` and `ne` mind its digits."""
+    prefix, text = prefixed(asked)
+    return measure(prefix, text, Decimal(str(stored)), Decimal(str(stored)))
+
+
+def measure(prefix: str, text: str, low: Decimal, high: Decimal) -> bool:
+    """Compare a number as written with what lies from `low` to `high`, both included."""
+    value = Decimal(text)
+    half = Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
+    within = value - half <= low and high < value + half
+    return {
+        "eq": within,
+        "ne": not within,
+        "gt": high > value,
+        "lt": low < value,
+        "ge": high >= value,
+        "le": low <= value,
+        "sa": low > value,
+        "eb": high < value,
+        "ap": low <= value + abs(value) / 10 and high >= value - abs(value) / 10,
+    }[prefix]
+
+
+def quantity(asked: str, stored: Any) -> bool:
+    """Say whether `5.4`, `5.4|system|code` or `5.4||unit` finds a stored Quantity."""
+    if "value" not in stored:
+        return False
+    text, *unit = [bare(part) for part in split(asked, "|")]
+    if unit and unit[1]:
+        system, code = unit
+        units = {(stored.get("system", ""), stored.get("code")), ("", stored.get("code")), ("", stored.get("unit"))}
+        if (system, code) not in units:
+            return False
+    prefix, digits = prefixed(text)
+    value = Decimal(str(stored["value"]))
+    low = Decimal("-Infinity") if stored.get("comparator", "").startswith("<") else value
+    high = Decimal("Infinity") if stored.get("comparator", "").startswith(">") else value
+    return measure(prefix, digits, low, high)
+
+
+def uri(asked: str, stored: Any) -> bool:
+    """Say whether a uri is the same."""
+    return bool(bare(asked) == stored)
