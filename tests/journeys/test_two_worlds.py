@@ -99,7 +99,9 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
     for patient in [*ids["Patient"], "0" * 32]:
         paths += [f"/Patient/{patient}/$overview", f"/Patient/{patient}/$overview?asOf=2026-11-21"]
         paths += [f"/{kind}?patient={patient}" for kind in TYPES if kind != "Patient"]
-        paths += [f"/Observation?patient={patient}&{asked}" for asked in ("_count=0", "_total=estimate")]
+        paths += [
+            f"/Observation?patient={patient}&{asked}" for asked in ("_count=0", "_total=estimate", "asOf=2026-11-21")
+        ]
     for cpr in (SEEN.cpr, UNSEEN.cpr, "0101010101"):
         paths += [f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{cpr}", f"/Observation?patient:identifier={cpr}"]
     paths += [

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Malformed, Unprocessable
+from overblik.fhir.query import result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,13 +46,8 @@ def interval(request: Request, name: str) -> Interval | None:
 
 
 def as_of(request: Request) -> datetime | None:
-    """Return the instant that `asOf` means, None where it is missing; a bare date means when that day ended."""
-    text = request.one("asOf")
-    found = parse_interval(text.replace(" ", "+")) if text else None
-    if text and found is None:
-        say = "asOf takes a date or instant, such as 2026-11-22T10:00:00Z."
-        raise Malformed("as-of-invalid", say, expression="http.asOf")
-    return None if found is None else found.start if "T" in text else found.end
+    """Return the instant that `asOf` means, None where it is missing."""
+    return result.as_of(request.one("asOf"))
 
 
 def count(request: Request, name: str = "_count", default: int = DEFAULT_COUNT) -> int:

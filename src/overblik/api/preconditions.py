@@ -70,6 +70,8 @@ def condition_of(resource_type: str, pairs: Iterable[tuple[str, str]], place: st
     if not query.criteria:
         text = "A condition needs a search parameter with a value; without one it would match anything."
         raise Malformed("condition-empty", text, expression=place)
+    if query.as_of is not None:
+        raise Malformed("parameter-unknown", "A condition is about what is known now, not asOf.", expression=place)
     return replace(query, count=2)
 
 

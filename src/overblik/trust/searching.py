@@ -6,11 +6,14 @@ record counted has an entry too, which names no resource; the query in it says t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-from overblik.fhir.errors import Unprocessable
+from overblik.fhir.errors import Malformed, Unprocessable
+from overblik.store.body import unpack
 from overblik.store.queries import sql
-from overblik.store.search import compile_count, compile_search, compile_shared, compile_shared_count
+from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
+from overblik.store.search.past import Then, in_past, index_of, read_past, records
 from overblik.trust.access import Page, disclosed, is_shared
 from overblik.trust.identity import require
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000
 """A rough total costs no more than to look at so many; beyond them it is left out."""
+MOST_PAST = 5_000
+"""Superseded versions that a search of the past indexes."""
 
 
 async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
@@ -33,15 +38,15 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
     after = door.cursors.open(query.cursor, scope) if query.cursor else ""
     most = 0 if after else {"accurate": MOST_COUNTED, "estimate": MOST_ESTIMATED}.get(query.total, 0)
-    if is_shared(query.type):
+    shared = is_shared(query.type)
+    if shared:
         compiled = compile_shared(query, door.index_key, after, most=most)
-        rows = await door.database.fetch(compiled.text, compiled.params)
     else:
         compiled = compile_search(query, caller.kind, door.index_key, after, most=most)
-        params = caller.params(door.clock.now(), "search", text) | compiled.params
-        rows = await door.database.fetch(compiled.text, params)
-        if not rows:
-            await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+    params = caller.params(door.clock.now(), "search", text) | compiled.params
+    rows = await _rows(door, caller, query, compiled, params)
+    if not rows and not shared:
+        await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
     total = (rows[0].total if rows else 0) if most else None
     if total is not None and total > most:
         if query.total == "accurate":
@@ -58,11 +63,10 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     require(caller, "read")
     if is_shared(query.type):
         compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
-        params = compiled.params
     else:
         compiled = compile_count(query, caller.kind, door.index_key, MOST_COUNTED)
-        params = caller.params(door.clock.now(), "count", text) | compiled.params
-    total = int((await door.database.fetch(compiled.text, params))[0].total)
+    params = caller.params(door.clock.now(), "count", text) | compiled.params
+    total = int((await _rows(door, caller, query, compiled, params))[0].total)
     if total > MOST_COUNTED:
         raise _too_many("_summary")
     return total
@@ -71,3 +75,26 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
 def _too_many(name: str) -> Unprocessable:
     text = f"More than {MOST_COUNTED} match; make the search narrower to have them counted."
     return Unprocessable("count-too-large", text, kind="too-costly", expression=f"http.{name}")
+
+
+async def _rows(door: Door, caller: Caller, query: Query, compiled: Compiled, params: dict[str, Any]) -> list[Any]:
+    if query.as_of is None:
+        return await door.database.fetch(compiled.text, params)
+    named = None if is_shared(query.type) else records(query, caller.kind, door.index_key, caller.id)
+    if named is None:
+        text = "asOf looks into the records of patients: name them by patient, or resources by _id."
+        raise Malformed("as-of-of-whom", text, expression="http.asOf")
+    params |= named | {"as_of": query.as_of, "past_limit": MOST_PAST + 1}
+    async with door.database.transaction() as transaction:
+        await transaction.run("set transaction isolation level repeatable read")
+        found = await transaction.fetch(read_past(caller.kind), params)
+        if len(found) > MOST_PAST:
+            text = f"More than {MOST_PAST} resources have been changed since; ask about fewer patients at once."
+            raise Unprocessable("past-too-large", text, kind="too-costly", expression="http.asOf")
+        params |= await asyncio.to_thread(_indexed, found, door.index_key)
+        return await transaction.fetch(in_past(compiled, caller.kind), params)
+
+
+def _indexed(found: list[Any], key: bytes) -> dict[str, Any]:
+    """Index what was superseded; in a thread of its own, because of a large record it takes a while."""
+    return index_of((Then(r.pid, r.rid, unpack(r.type, r.id, r.version, r.received_at, r.body)) for r in found), key)

@@ -10,7 +10,7 @@ from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Issue, Malformed
 from overblik.fhir.index.parameters import KEPT, component_type, headline_date, headlines, parameters
 from overblik.fhir.query import values
-from overblik.fhir.query.result import RESULT, count, total
+from overblik.fhir.query.result import RESULT, as_of, count, total
 from overblik.fhir.query.tree import MOST_CRITERIA, Criterion, Ids, Query
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     criteria: list[Criterion] = []
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
-    result = {"_count": "", "_cursor": "", "_sort": "", "_total": ""}
+    result = {"_count": "", "_cursor": "", "_sort": "", "_total": "", "asOf": ""}
     for name, value in pairs:
         if name in RESULT or (name == "_sort" and value in sorts(resource_type)):
             result[name] = value
-            applied += [(name, value)] if name == "_sort" else []
+            applied += [(name, value)] if name in {"_sort", "asOf"} else []
             continue
         parser = _parser(resource_type, name)
         if parser is None:
@@ -60,6 +60,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         tuple(applied),
         oldest_first,
         total(result["_total"]),
+        as_of(result["asOf"]),
     )
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+from overblik.fhir.dates import parse_interval
+from overblik.fhir.errors import Malformed
 from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT
 from overblik.fhir.query.values import refuse
 
-RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_summary", "_elements"})
+if TYPE_CHECKING:
+    from datetime import datetime
+
+RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_summary", "_elements", "asOf"})
 TOTALS = frozenset({"none", "estimate", "accurate"})
 
 
@@ -25,3 +31,12 @@ def total(text: str) -> str:
     if text and text not in TOTALS:
         raise refuse("_total", f"_total is one of {', '.join(sorted(TOTALS))}.")
     return "" if text == "none" else text
+
+
+def as_of(text: str) -> datetime | None:
+    """Return the instant that `asOf` means, None for now; a bare date means when that day ended."""
+    found = parse_interval(text.replace(" ", "+")) if text else None
+    if text and found is None:
+        say = "asOf takes a date or instant, such as 2026-11-22T10:00:00Z."
+        raise Malformed("as-of-invalid", say, expression="http.asOf")
+    return None if found is None else found.start if "T" in text else found.end

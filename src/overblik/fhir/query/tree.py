@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
     from overblik.fhir.dates import Interval
@@ -111,7 +112,7 @@ class Query:
     """A search of one type: every criterion must hold; within one, any value will do.
 
     The order is by the type's headline date, newest first unless `oldest_first`. `total` is "estimate" or
-    "accurate" where the matches are to be counted.
+    "accurate" where the matches are to be counted, `as_of` the past moment that is asked about.
     """
 
     type: str
@@ -121,3 +122,4 @@ class Query:
     applied: tuple[tuple[str, str], ...] = ()
     oldest_first: bool = False
     total: str = ""
+    as_of: datetime | None = None

@@ -3,6 +3,7 @@
     conditions.py  one criterion as a condition on a row
     drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
     compile.py     the whole statement, with the door's condition inside
+    past.py        the same statement over what was known at a past moment
 
 Values are always bound; the text is made of literals only.
 """

@@ -268,3 +268,41 @@ where (r.pid, r.rid) in (select * from unnest(%(pids)s::bigint[], %(rids)s::bigi
 -- scope: shared
 select type, id, version, body, deleted, source, via, received_at from shared_resource
 where (type, id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]));
+
+-- name: read_past
+-- scope: cross
+-- The versions that were current at an instant in the records named and have been superseded since: a
+-- search of the past has to index them. Not logged, because nothing is disclosed: what is found is read
+-- by the search itself (store/search/past.py), which decides again, sees the same snapshot, and logs.
+with candidate as (
+    select l.pid from locator l where l.type = %(past_type)s and l.id = any(%(past_ids)s::text[])
+    union
+    select k.pid from person_key k
+    where (k.system, k.value) in (select * from unnest(%(past_systems)s::text[], %(past_values)s::text[]))
+    union
+    select q.pid from resource q where q.type = 'Patient' and q.tokens && %(past_tokens)s::bigint[]
+),
+opened as (
+    select t.pid
+    from (select c.pid from candidate c
+          union select s.pid from candidate c join record_alias o on o.pid = c.pid
+                                             join record_alias s on s.root = o.root) t,
+         lateral (:permit:) e
+),
+past as materialized (
+    select distinct on (r.pid, r.rid)
+           r.pid, r.rid, v.version, v.received_at, v.body, v.deleted, v.present
+    from opened p join resource r on r.pid = p.pid
+    cross join lateral (
+        select r.version, r.received_at, r.body, r.deleted, r.cid, true as present
+        union all
+        select h.version, h.received_at, h.body, h.deleted, h.cid, false from history h
+        where h.pid = r.pid and h.rid = r.rid
+    ) v
+    join change c on c.pid = r.pid and c.cid = v.cid
+    where c.instant <= %(as_of)s and :visible:
+    order by r.pid, r.rid, v.version desc
+)
+select p.pid, p.rid, r.type, r.id, p.version, p.received_at, p.body
+from past p join resource r on r.pid = p.pid and r.rid = p.rid
+where not p.present and not p.deleted limit %(past_limit)s;
