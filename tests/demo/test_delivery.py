@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,23 @@ async def test_the_flaws_made_on_purpose_are_seen(world: World) -> None:
         name for name, _, state, _ in CONNECTIONS if state == "silent"
     ]
     assert [a["substance"] for a in seen["allergies"]] == ["Penicillin"]
+
+
+async def test_a_discharge_letter_that_came_late_is_seen_to_be_late(world: World) -> None:
+    """One of the flaws made on purpose: the GP reads two days after the discharge what was written that day."""
+    today = at_monday()
+    number = next(n for n, situation in enumerate(SITUATIONS, 1) if situation.late_letter)
+    resident = residents(number + 1, today)[number]
+    now = at(today, "09:00")
+    await set_the_stage(world)
+    await tell(world, resident.deliveries(now))
+    world.clock.set(now)
+    seen = await world.overview(resident.person.cpr, world.professional(GP.unit.sor, GP.id))
+    discharged = resident.story.days.discharged
+    (letter,) = [item for item in seen["new"] if item["late"]]
+    assert letter["kind"] == "Communication"
+    assert datetime.fromisoformat(letter["clinical"]).date() == discharged
+    assert datetime.fromisoformat(letter["received"]).date() == discharged + timedelta(days=2)
 
 
 @pytest.mark.parametrize(("who", "claims", "notice"), LINKS, ids=[who for who, *_ in LINKS])

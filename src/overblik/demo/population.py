@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where somebody stands: how long ago their story stood where the main one stands, and how far it came."""
+    """Where somebody stands: how long ago their story stood where the main one stands, and how far it came.
+
+    `late_letter`: what the hospital wrote to the GP came two days late.
+    """
 
     days_ago: int
     last: str
     places: Places = ODENSE
+    late_letter: bool = False
 
 
 SITUATIONS = (
@@ -38,7 +42,7 @@ SITUATIONS = (
     Situation(20, "training"),
     Situation(-4, "operation"),
     Situation(35, "clips"),
-    Situation(3, "acceptance"),
+    Situation(3, "acceptance", late_letter=True),
     Situation(120, "closure"),
     Situation(6, "offer", SVENDBORG),
     Situation(52, "report"),
@@ -81,5 +85,9 @@ def residents(count: int, today: date) -> list[Resident]:
             continue
         taken.add(person.cpr)
         shifted = today - timedelta(days=situation.days_ago + rng.randrange(2))
-        found.append(Resident(person, Story(person, shifted, situation.places), situation.last))
+        found.append(
+            Resident(
+                person, Story(person, shifted, situation.places, late_letter=situation.late_letter), situation.last
+            )
+        )
     return found

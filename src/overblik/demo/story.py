@@ -32,6 +32,8 @@ DIAGNOSIS = ("DS720", "Brud på lårbenshals")
 OPERATION = ("KNFB02", "Indsættelse af hemialloplastik i hofte")
 HAEMOGLOBIN = ("NPU02319", "Hæmoglobin;B")
 RISING = "Rejse-sætte-sig-test (30 sek.)"
+DELAY = timedelta(hours=44)
+"""How long a late discharge letter is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ def days_for(today: date) -> Days:
 class Story:
     """One person's story. The same person, day and places give the same story, to the byte."""
 
-    def __init__(self, person: Person, today: date, places: Places = ODENSE) -> None:
+    def __init__(self, person: Person, today: date, places: Places = ODENSE, *, late_letter: bool = False) -> None:
         self.person = person
         self.today = today
         self.places = places
+        self.late_letter = late_letter
         self.days = days_for(today)
         self.episode = name_id("episode", person.cpr, self.days.admitted)
         self.second = name_id("episode", person.cpr, self.days.readmitted)
@@ -236,13 +239,14 @@ class Story:
         )
         said = Words(self.places.surgeon, at(self.days.discharged, "12:05"), w.DISCHARGE)
         letter = care_communication(self.person, "discharge", [said], self.places.clinic, episode=self.episode)
+        arrives = moment + timedelta(minutes=40) + (DELAY if self.late_letter else timedelta())
         changed = [fhir.medication(medicines.amlodipine_doubled(cpr), moment, hospital)]
         return step(
             "discharge",
             "Udskrivelse",
             Delivery(moment + timedelta(minutes=1), hospital, "message", body, "udskrevet"),
             self._resources(hospital, changed, moment + timedelta(minutes=9), "medicin"),
-            Delivery(moment + timedelta(minutes=40), hospital, "message", letter, "besked til egen læge"),
+            Delivery(arrives, hospital, "message", letter, "besked til egen læge"),
         )
 
     # -- the municipality and the GP
