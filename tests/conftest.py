@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import uuid4
 
 import httpx
@@ -25,6 +27,7 @@ from tests.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from concurrent.futures import Future
 
 SHARED = Path(os.environ.get("OVERBLIK_SHARED", Path(__file__).parents[2] / "shared"))
 DATA = SHARED / "data"
@@ -120,43 +123,89 @@ async def template(postgres: EmbeddedPostgres) -> str:
     return "overblik"
 
 
+@pytest.fixture(scope="session")
+def copies(postgres: EmbeddedPostgres, template: str) -> Iterator[Copies]:
+    """Copy databases ahead of the tests of a worker."""
+    made = Copies(postgres.conninfo, template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def clones(postgres: EmbeddedPostgres, template: str) -> Iterator[Clones]:
+def clones(copies: Copies) -> Iterator[Clones]:
     """Make databases for one test, and drop them after it."""
-    made = Clones(postgres, template)
+    made = Clones(copies)
     yield made
     made.drop()
 
 
-class Clones:
-    """Databases cloned from the template."""
+class Copies:
+    """Copies of the template. A thread makes some ahead and drops the used ones, so that no test waits for it."""
 
-    def __init__(self, postgres: EmbeddedPostgres, template: str) -> None:
-        self._admin = postgres.conninfo.replace("dbname=overblik", "dbname=postgres")
-        self._base = postgres.conninfo
+    AHEAD = 3
+
+    def __init__(self, base: str, template: str) -> None:
+        self.base = base
         self._template = template
+        self._worker = ThreadPoolExecutor(1, "copies")
+        self.admin = base.replace("dbname=overblik", "dbname=postgres")
+        self._connected = self._worker.submit(self._connect)
+        self._coming = deque(self.copy(template) for _ in range(self.AHEAD))
+
+    def take(self) -> str:
+        """Return the name of a copy of the template that nobody else gets, and have the next one made."""
+        self._coming.append(self.copy(self._template))
+        return self._coming.popleft().result()
+
+    def copy(self, template: str) -> Future[str]:
+        """Copy a database that nobody is connected to."""
+        name = f"t{uuid4().hex[:16]}"
+        return self._worker.submit(self._run, name, f"create database {name} template {template} strategy file_copy")
+
+    def drop(self, name: str) -> None:
+        """Drop a copy, some time."""
+        self._worker.submit(self._run, name, f"drop database {name} with (force)")
+
+    def close(self) -> None:
+        """Stop; the server's folder goes, and what is left of them with it."""
+        self._worker.shutdown(cancel_futures=True)
+        self._connected.result().close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.admin, autocommit=True)
+
+    def _run(self, name: str, statement: LiteralString) -> str:
+        self._connected.result().execute(statement)
+        return name
+
+
+class Clones:
+    """Databases of one test, cloned from the template."""
+
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
         self._names: list[str] = []
 
     def make(self) -> str:
         """Clone the template and return how to connect to the copy."""
-        return self._copy(self._template)
+        return self._of(self._copies.take())
 
     def copy_of(self, conninfo: str) -> str:
         """Copy a database that nobody is connected to."""
-        return self._copy(conninfo.split("dbname=")[1].split(maxsplit=1)[0])
+        return self._of(self._copies.copy(conninfo.split("dbname=")[1].split(maxsplit=1)[0]).result())
 
-    def _copy(self, template: str) -> str:
-        name = f"t{uuid4().hex[:16]}"
-        with psycopg.connect(self._admin, autocommit=True) as connection:
-            connection.execute(f"create database {name} template {template} strategy file_copy")
+    def admin(self) -> str:
+        """Return how to connect to the server beside the copies."""
+        return self._copies.admin
+
+    def _of(self, name: str) -> str:
         self._names.append(name)
-        return self._base.replace("dbname=overblik", f"dbname={name}")
+        return self._copies.base.replace("dbname=overblik", f"dbname={name}")
 
     def drop(self) -> None:
-        """Drop every copy."""
-        with psycopg.connect(self._admin, autocommit=True) as connection:
-            for name in self._names:
-                connection.execute(f"drop database {name} with (force)")
+        """Have every copy dropped."""
+        for name in self._names:
+            self._copies.drop(name)
 
 
 @pytest.fixture

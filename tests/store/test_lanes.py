@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_cancels_nothing(lane: Lane) -> None:
 
 async def test_a_lost_connection_is_said_and_replaced(lane: Lane, clones: Clones) -> None:
     (first,) = await lane.fetch(BACKEND, {})
-    with psycopg.connect(clones._base.replace("dbname=overblik", "dbname=postgres"), autocommit=True) as admin:  # noqa: SLF001
+    with psycopg.connect(clones.admin(), autocommit=True) as admin:
         admin.execute("select pg_terminate_backend(%s, 5000)", [first.pid])
     found = [await outcome(lane, DIVIDE, {"by": 1}) for _ in range(4)]
     assert found[-1] == 100

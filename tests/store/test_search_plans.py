@@ -16,7 +16,7 @@ from overblik.store.index_rows import NARROW, indexed, narrow_rows
 from overblik.store.queries import sql_for
 from overblik.store.search import compile_search
 from overblik.trust.identity import Caller, system_caller
-from tests.conftest import NOW, Clones
+from tests.conftest import NOW, Clones, Copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +57,9 @@ def relation(pid: int, org: str) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: Any, template: str) -> Iterator[psycopg.Connection[Any]]:
+def filled(copies: Copies) -> Iterator[psycopg.Connection[Any]]:
     """Give a database with some thousand resources, and its statistics."""
-    made = Clones(postgres, template)
+    made = Clones(copies)
     rows = [row(patient(n), n, n) for n in range(1, PATIENTS + 1)]
     rows += [row(observation(n), n % PATIENTS + 1, 1000 + n) for n in range(PATIENTS * EACH)]
     tables = {"resource": (RESOURCE, rows), "locator": (LOCATOR, rows)}
