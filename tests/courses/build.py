@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.courses.rehabilitation import Course, courses
 from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.identifiers import SKS, SOR, YDER
-from overblik.trust.access import Entry
+from overblik.trust.entries import Entry
 from overblik.trust.organisations import Organisation
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def unit(token: str) -> dict[str, Any]:
 
 def told(resource: dict[str, Any], source: str, at: datetime, **more: Any) -> Entry:
     """Return a resource as an entry that its source told at an instant."""
-    known: dict[str, Any] = {"via": "gateway", "recorded": at, "received": at, "change": 1, "seq": 1, "created_seq": 1}
+    known: dict[str, Any] = {"via": "gateway", "recorded": at, "received": at, "change": 1, "created": 1}
     return Entry(resource, source, **{**known, **more})
 
 

@@ -29,7 +29,7 @@ from tests.courses.build import (
 )
 
 if TYPE_CHECKING:
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 POOL: tuple[Entry, ...] = (
     patient(),

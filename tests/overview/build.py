@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.identifiers import ATC, CPR, ICPC2, NPU, SKS, SOR
 from overblik.overview.context import Context
 from overblik.overview.service import Overview, compose
-from overblik.trust.access import Entry, Record
+from overblik.trust.access import Record
+from overblik.trust.entries import Entry
 from overblik.trust.identity import Caller
 from overblik.trust.organisations import Organisation
 from tests.conftest import NOW
@@ -40,7 +41,7 @@ def told(resource: dict[str, Any], source: str = HOSPITAL, at: datetime = NOW - 
     """Return a resource as an entry that its source told at an instant; every entry a change of its own."""
     number = next(_NUMBERS)
     body = {"id": f"{number:06}", **resource}
-    known = {"via": "gateway", "recorded": at, "received": at, "change": number, "seq": number, "created_seq": number}
+    known = {"via": "gateway", "recorded": at, "received": at, "change": number, "created": number}
     return Entry(body, source, **{**known, **more})
 
 
@@ -61,9 +62,11 @@ def seen(entries: Iterable[Entry], who: str = "professional", now: datetime = NO
     """Return the overview of a record of these entries."""
     org = more.pop("org", CLINIC)
     caller = Caller("citizen", PERSON, "Borger") if who == "citizen" else _professional(org)
-    record = Record("p", "contact", tuple(entries))
+    told = tuple(entries)
+    seqs = {entry.change: entry.change for entry in told}
+    record = Record("p", "contact", told, seqs, more.get("baseline", 0), more.get("before"))
     ctx = Context(record, caller, now, DIRECTORY.get)
-    return compose(ctx, more.get("baseline", 0), more.get("before"), more.get("as_of"), ())
+    return compose(ctx, more.get("as_of"), ())
 
 
 def _professional(org: str) -> Caller:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.fhir.strict_json import load_object
 from overblik.overview.present import CAUTION, overview_json
 from overblik.web import arrange
 from tests.conftest import NOW
@@ -24,7 +25,7 @@ from tests.overview.build import (
 )
 
 if TYPE_CHECKING:
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 # -- nothing is said that no source said
 
@@ -57,7 +58,8 @@ def test_a_refuted_reaction_stands_beside_the_stated_one() -> None:
 
 
 def test_the_caution_is_the_same_for_every_patient() -> None:
-    empty, full = overview_json(seen([person()])), overview_json(seen([person(), order(), result(), problem()]))
+    shown = (seen([person()]), seen([person(), order(), result(), problem()]))
+    empty, full = (load_object(overview_json(overview)) for overview in shown)
     assert empty["caution"] == full["caution"] == CAUTION
     assert empty["sources"] == full["sources"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from overblik.courses.rehabilitation import Course, Holder
 from overblik.overview.sections.master_data import Person
@@ -18,7 +18,7 @@ from tests.conftest import NOW
 from tests.overview.build import CLINIC, DAY, DIRECTORY, HOSPITAL, TRAINING, appointment, order, result, seen, told
 
 if TYPE_CHECKING:
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 COURSE = Course(
     id="c",

@@ -8,24 +8,23 @@ genoptræningsplaner).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from overblik.courses.parts import when, written
 from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.reading import extension, moment
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from overblik.courses.parts import Parts
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 HOSPITAL_CONTACT = "urn:overblik:extension:hospital-contact"
 DAYS_TO_FIRST_SESSION = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Shown, frozen=True):
     """The next date to keep: `kind` is first-session, next-session or "" for none."""
 
     day: date | None = None

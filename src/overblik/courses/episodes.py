@@ -10,28 +10,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, episodes
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 ERROR = "entered-in-error"
 _POINTERS = ("encounter", "focus", "basedOn", "partOf")
 _STATUSES = ("status", "lifecycleStatus")
 
 
-def in_error(resource: Json) -> bool:
+@once
+def in_error(entry: Entry) -> bool:
     """Say whether a source has withdrawn what it said; the element that says so depends on the type."""
-    stated = [resource.get(name) for name in _STATUSES]
-    return ERROR in stated or code_of(resource.get("verificationStatus", {})) == ERROR
+    stated = [entry.resource.get(name) for name in _STATUSES]
+    return ERROR in stated or code_of(entry.resource.get("verificationStatus", {})) == ERROR
 
 
 def by_episode(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Return {episode: entries}; ids that one resource names together, such as LPR3's and the hospital's, are one."""
     by_reference = {entry.reference: entry for entry in entries}
-    named = {reference: sorted(_keys(entry, by_reference)) for reference, entry in sorted(by_reference.items())}
+    named = {
+        reference: sorted(_keys(entry, by_reference))
+        for reference, entry in sorted(by_reference.items())
+        if any(_own(entry))
+    }
     same: dict[str, str] = {}
 
     def first(episode: str) -> str:
@@ -61,16 +67,19 @@ def _keys(entry: Entry, by_reference: dict[str, Entry]) -> set[str]:
         if reference in seen or target is None:
             continue
         seen.add(reference)
-        found |= _own_keys(target.resource)
-        waiting += _pointers(target.resource)
+        keys, pointers = _own(target)
+        found |= keys
+        waiting += pointers
     return found
 
 
-def _own_keys(resource: Json) -> set[str]:
-    """Return the episodes a resource names: by id, or as a resource of the same server."""
+@once
+def _own(entry: Entry) -> tuple[set[str], tuple[str, ...]]:
+    """Return the episodes an entry names, by id or as a resource of the same server, and what it points at."""
+    resource = entry.resource
     named = resource.get("episodeOfCare", ()) if resource.get("resourceType") == "Encounter" else ()
     references = {str(r["reference"]) for r in named if r.get("reference") and not r.get("identifier")}
-    return episodes(resource) | references
+    return episodes(resource) | references, tuple(_pointers(resource))
 
 
 def _pointers(resource: Json) -> Iterator[str]:

@@ -14,12 +14,13 @@ from overblik.courses.episodes import in_error
 from overblik.fhir.dates import COPENHAGEN, EARLIEST, LATEST
 from overblik.fhir.identifiers import SKS
 from overblik.fhir.reading import code_of, extensions, moment, token_of
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
     from overblik.trust.organisations import Organisation
 
     Find = Callable[[str], Organisation | None]
@@ -122,9 +123,7 @@ def _keys(unit: Organisation) -> set[str]:
 def parts_of(members: Iterable[Entry], find: Find, gps: frozenset[str]) -> Parts:
     """Sort the entries of one episode by the part they play. `gps` are the patient's own clinics."""
     found = Parts(find)
-    listed = sorted(
-        (m for m in members if not in_error(m.resource)), key=lambda e: (clinical(e) or e.received, e.reference)
-    )
+    listed = sorted((m for m in members if not in_error(m)), key=lambda e: (clinical(e) or e.received, e.reference))
     found.stays = sorted((e for e in listed if _is_stay(e, find)), key=_stay_order)
     found.operations = [e for e in listed if _is_operation(e.resource)]
     plans = [e for e in listed if e.type == "CarePlan"]
@@ -142,6 +141,7 @@ def parts_of(members: Iterable[Entry], find: Find, gps: frozenset[str]) -> Parts
     return found
 
 
+@once
 def clinical(entry: Entry) -> datetime | None:
     """Return when what an entry tells began, so far as it says."""
     resource = entry.resource
@@ -183,7 +183,7 @@ def written(plan: Entry) -> datetime:
 
 def loose_home(entry: Entry, courses: dict[str, Parts]) -> Parts | None:
     """Return the course that an appointment without an episode belongs to, where it can be only one."""
-    if entry.type != "Appointment" or in_error(entry.resource):
+    if entry.type != "Appointment" or in_error(entry):
         return None
     homes = [parts for parts in courses.values() if _could_hold(parts, entry)]
     return homes[0] if len(homes) == 1 else None

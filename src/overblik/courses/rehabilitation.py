@@ -12,7 +12,6 @@ for specialised rehabilitation, which takes place at a hospital.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.courses.deadline import Deadline, next_deadline
@@ -31,6 +30,7 @@ from overblik.courses.parts import (
     written,
 )
 from overblik.fhir.reading import code_of, display_of, extensions, moment, parts, phone_of, token_of, words_of
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from overblik.courses.parts import Find
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 PLAN_CONTACT = "urn:overblik:extension:plan-contact"
 STEPS = ("sent", "received", "offered", "underway", "reported", "closed")
@@ -47,8 +47,7 @@ _IMPLIES["closed"] = ("received",)
 """What cannot have been without an earlier step. A closure says neither that anybody trained nor reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Shown, frozen=True):
     """One step of the strip: done with its time and the resource that shows it, or still to come."""
 
     code: str
@@ -57,8 +56,7 @@ class Step:
     reference: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Shown, frozen=True):
     """Who has the ball, and where to call."""
 
     token: str = ""
@@ -66,8 +64,7 @@ class Holder:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(Shown, frozen=True):
     """One course of care. `state` is the last step done; `deadline` the next date to keep.
 
     `in_hospital` says that the patient is in a stay of it now, whatever step the plan has reached;
@@ -93,7 +90,7 @@ class Course:
 
 def courses(entries: Iterable[Entry], now: datetime, find: Find) -> list[Course]:
     """Return the courses of a record, the one that began last first."""
-    known = {e.reference: e for e in entries if not e.deleted and not in_error(e.resource)}
+    known = {e.reference: e for e in entries if not e.deleted and not in_error(e)}
     listed = [known[reference] for reference in sorted(known)]
     episodes = by_episode(listed)
     gps = frozenset(

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.dates import LATEST
 from overblik.fhir.index import interval_of
 from overblik.fhir.reading import display_of, moment, token_of
+from overblik.shown import Shown
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Entry, Record
+    from overblik.trust.access import Record
+    from overblik.trust.entries import Entry
     from overblik.trust.identity import Caller
     from overblik.trust.organisations import Organisation
 
@@ -29,8 +32,7 @@ TYPES = (
 """The resource types an overview gathers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Shown, frozen=True):
     """Whose word something is."""
 
     token: str
@@ -38,8 +40,7 @@ class Source:
     kind: str = ""
 
 
-@dataclass(slots=True)
-class Origin:
+class Origin(Shown, frozen=True):
     """Where an item comes from: its resource, source, three times, and the message as it came."""
 
     reference: str
@@ -77,14 +78,13 @@ class Context:
             for target in provenance.resource.get("target", ()):
                 self.raw[str(target.get("reference", ""))] = message
         for entry in reversed(entries):
-            for reference in _organisations(entry.resource):
-                if (token := token_of(reference)) and (name := display_of(reference)):
-                    self.names.setdefault(token, name)
+            for token, name in _named(entry):
+                self.names.setdefault(token, name)
 
     def of(self, resource_type: str) -> list[Entry]:
         """Return the visible entries of a type that are not entered in error."""
         found = self.by_type.get(resource_type, ())
-        return [e for e in found if e.resource.get("status") != "entered-in-error"]
+        return [e for e in found if not _withdrawn(e)]
 
     def source(self, token: str) -> Source:
         """Return a source by its key, named by the directory, else as the messages name it."""
@@ -112,6 +112,7 @@ class Context:
         return self.caller.kind in {"professional", "system"}
 
 
+@once
 def said(entry: Entry) -> tuple[datetime, str, str]:
     """Order entries by when their sources said them, in whatever order they came."""
     return entry.recorded or entry.received, entry.source, entry.reference
@@ -124,9 +125,21 @@ def _happened(provenance: Entry) -> tuple[datetime, str, str]:
     return at, str(next(ids, "")), provenance.reference
 
 
+@once
+def _withdrawn(entry: Entry) -> bool:
+    return bool(entry.resource.get("status") == "entered-in-error")
+
+
 def _sources_of(provenance: Json) -> Iterator[str]:
     for entity in provenance.get("entity", ()):
         yield str(entity.get("what", {}).get("reference", ""))
+
+
+@once
+def _named(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Return (token, name) of the organisations an entry names."""
+    found = ((token_of(reference), display_of(reference)) for reference in _organisations(entry.resource))
+    return tuple(dict.fromkeys((token, name) for token, name in found if token and name))
 
 
 def _organisations(resource: Any) -> Iterator[Json]:
@@ -149,6 +162,7 @@ _CLINICAL = (
 )  # fmt: skip
 
 
+@once
 def clinical_time(entry: Entry) -> datetime | None:
     """Return when what an entry tells happened, or begins; None where it does not say."""
     for name in _CLINICAL:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)

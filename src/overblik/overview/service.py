@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.courses.rehabilitation import Course, courses
@@ -10,6 +9,7 @@ from overblik.overview.context import TYPES, Context
 from overblik.overview.sections import appointments as appointment_section
 from overblik.overview.sections import clinical, documents, master_data, medication, messages, news, plans
 from overblik.overview.sections.asked import Asked, asked
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +22,7 @@ WORK_KINDS = ("addressed", "course", "contact", "appointment", "gp")
 WORK_TYPES = ("Patient", "Encounter", "Procedure", "CarePlan", "Task", "Appointment", "Communication", "Condition")
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Shown, frozen=True):
     """Everything the page and the API show of one record to one viewer.
 
     `as_of` is the instant of knowledge asked for, None for now. `before` is when this viewer looked
@@ -52,8 +51,7 @@ class Overview:
     sources: tuple[Connection, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Shown, frozen=True):
     """One patient on a unit's worklist."""
 
     patient_id: str
@@ -80,14 +78,12 @@ class Overviews:
         With `as_of`, as it was known then, under today's rules; nothing is noted as looked at.
         """
         await self._directory.refresh()
-        record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of)
-        baseline, before = 0, None
         now = as_of or self._door.clock.now()
-        if as_of is None and caller.kind in {"citizen", "professional"}:
-            first = news.first_baseline(record, now)
-            baseline, before = await self._door.look(caller, record, first)
+        looking = as_of is None and caller.kind in {"citizen", "professional"}
+        first = now - news.FIRST_LOOK if looking else None
+        record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of, first=first)
         ctx = Context(record, caller, now, self._directory.find)
-        return compose(ctx, baseline, before, as_of, tuple(self._directory.connections))
+        return compose(ctx, as_of, tuple(self._directory.connections))
 
     async def worklist(self, caller: Caller) -> list[Work]:
         """Return the patients the caller's unit has work with, what needs attention first."""
@@ -135,9 +131,7 @@ def _groups(course: Course | None, mine: set[str], unanswered: int) -> tuple[str
     return tuple(sorted(found, key=order.__getitem__)) or ("other",)
 
 
-def compose(
-    ctx: Context, baseline: int, before: datetime | None, as_of: datetime | None, sources: tuple[Connection, ...]
-) -> Overview:
+def compose(ctx: Context, as_of: datetime | None, sources: tuple[Connection, ...]) -> Overview:
     """Return the overview that a context gives; pure."""
     card = master_data.master_data(ctx)
     threads = messages.messages(ctx)
@@ -148,10 +142,10 @@ def compose(
         retrieved=ctx.now,
         as_of=as_of,
         rule=ctx.record.rule,
-        before=before,
+        before=ctx.record.before,
         person=card.person,
         courses=tuple(found),
-        new=tuple(news.news(ctx, baseline)) if as_of is None else (),
+        new=tuple(news.news(ctx)) if as_of is None else (),
         appointments=tuple(appointment_section.appointments(ctx)),
         allergies=tuple(clinical.allergies(ctx)),
         medication=tuple(medication.medication(ctx)),

@@ -17,16 +17,18 @@ from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
 from overblik.store.queries import sql, sql_for, sql_for_set
+from overblik.trust.entries import Kept, entry_of
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from overblik.clock import Clock
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database
     from overblik.trust.cursors import Cursors
+    from overblik.trust.entries import Entry
     from overblik.trust.identity import Caller
 
 MOST_VERSIONS = 1000
@@ -57,40 +59,21 @@ class Disclosed:
         return unpack(self.type, self.id, self.version, self.updated, self.body or b"}}")
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A disclosed resource inside its record, with where it came from and when it became known.
-
-    `seq` is None until the sequencer has numbered the version (within two seconds). `reference` is
-    `Type/id`. Made hundreds of times a request: not frozen, which would cost three times as much.
-    """
-
-    resource: Json
-    source: str
-    via: str
-    recorded: datetime | None
-    received: datetime
-    change: int
-    seq: int | None
-    created_seq: int | None
-    deleted: bool = False
-    type: str = field(init=False)
-    reference: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Name the resource once; it is asked for all over the overview."""
-        self.type = self.resource["resourceType"]
-        self.reference = f"{self.type}/{self.resource['id']}"
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one caller may see of one record, and the rule that permitted it."""
+    """What one caller may see of one record, and the rule that permitted it.
+
+    `seqs` numbers the changes in the order in which they became known; one that the sequencer has not
+    come to yet (two seconds at most) has None. `before` is when a viewer looked the last time, and
+    `baseline` the number of the last change that was no news then.
+    """
 
     patient_id: str
     rule: str
     entries: tuple[Entry, ...]
-    pid: int = field(repr=False, default=0)
+    seqs: Mapping[int, int | None] = field(default_factory=dict)
+    baseline: int = 0
+    before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +105,7 @@ class Door:
         self.clock = clock
         self.index_key = index_key
         self.cursors = cursors
+        self._kept = Kept()
 
     async def locate(self, resource_type: str, resource_id: str) -> Place:
         """Return where a resource is kept, NOWHERE for one that does not exist or never could."""
@@ -179,29 +163,43 @@ class Door:
         return disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
 
     async def gather(
-        self,
-        caller: Caller,
-        patient_id: str,
-        types: Sequence[str],
-        action: str,
-        *,
-        as_of: datetime | None = None,
-    ) -> Record:
+        self, caller: Caller, patient_id: str, types: Sequence[str], action: str, *, as_of: datetime | None = None,
+        first: datetime | None = None,
+    ) -> Record:  # fmt: skip
         """Return everything of these types in the record that a visible Patient opens.
 
         `as_of` gives the record as it was known at that instant, under today's rules. Withdrawn
-        resources come as entries with `deleted` and no content.
+        resources come as entries with `deleted` and no content. With `first` the caller has now looked;
+        on the very first look, what came before that instant is no news.
         """
         require(caller, "read")
         place = await self.locate("Patient", patient_id)
         what = f"Patient/{patient_id}/{action}" + (f"?asOf={as_of.isoformat()}" if as_of else "")
         params = self._params(caller, action, what, place) | {"types": list(types), "as_of": as_of}
+        params |= {"viewer": caller.viewer if first else "", "old": first}
         name = "gather" if as_of is None else "gather_as_of"
-        rows = await self.database.fetch(sql_for(name, caller.kind), params)
-        if rows[0].rule is None or not any(row.rid and not row.deleted for row in rows):
+        row = (await self.database.fetch(sql_for(name, caller.kind), params))[0]
+        entries = await self._entries(place, row) if row.rule is not None else ()
+        if all(entry.deleted for entry in entries):
             raise NotFound
-        entries = tuple(_entry(row) for row in rows if row.rid)
-        return Record(patient_id, rows[0].rule, entries, place.pid)
+        seqs = dict(zip(row.cids, row.seqs, strict=True))
+        return Record(patient_id, row.rule, entries, seqs, row.baseline or 0, row.before)
+
+    async def _entries(self, place: Place, row: Any) -> tuple[Entry, ...]:
+        """Return the versions that a statement has permitted and logged; those not kept are fetched."""
+        asked = list(zip(row.rids, row.versions, row.recorded, strict=True))
+        found = [self._kept.get(*key) for key in asked]
+        missing = [key[:2] for key, entry in zip(asked, found, strict=True) if entry is None]
+        if not missing:
+            return tuple(entry for entry in found if entry)
+        rids, versions = zip(*missing, strict=True)
+        params = {"pids": list(place.pids), "rids": list(rids), "versions": list(versions)}
+        new = {}
+        for item in await self.database.fetch(sql("versions"), params):
+            new[item.rid] = entry = entry_of(item)
+            self._kept.put(item.rid, item.version, entry, len(item.body or b""))
+        merged = (entry or new.get(key[0]) for key, entry in zip(asked, found, strict=True))
+        return tuple(entry for entry in merged if entry is not None)
 
     async def worklist(self, caller: Caller, kinds: Sequence[str], types: Sequence[str]) -> list[Record]:
         """Return the records the caller's unit has work in, each opened by its first visible Patient."""
@@ -213,11 +211,11 @@ class Door:
         for row in rows:
             by_pid.setdefault(row.pid, []).append(row)
         records = []
-        for pid, found in by_pid.items():
+        for found in by_pid.values():
             patients = sorted(row.id for row in found if row.type == "Patient")
             if patients:
-                entries = tuple(_entry(row) for row in found)
-                records.append(Record(patients[0], found[0].rule, entries, pid))
+                entries = tuple(entry_of(row) for row in found)
+                records.append(Record(patients[0], found[0].rule, entries))
         return records
 
     async def find(self, caller: Caller, system: str, value: str) -> str:
@@ -231,16 +229,6 @@ class Door:
             await self.database.run(sql("log_refusal"), params | {"pid": pid, "rule": "none"})
             raise NotFound
         return str(rows[0].id)
-
-    async def look(self, caller: Caller, record: Record, first: int) -> tuple[int, datetime | None]:
-        """Note that this person looked; return (what is not new: the seq, when they looked before).
-
-        `first` is what counts as seen on the very first look.
-        """
-        seen = max((entry.seq or 0 for entry in record.entries), default=0)
-        params = {"pid": record.pid, "viewer": caller.viewer, "seen": seen, "first": first, "now": self.clock.now()}
-        row = (await self.database.fetch(sql("seen"), params))[0]
-        return row.baseline, row.before
 
     async def log(self, caller: Caller, patient_id: str, limit: int) -> list[Any]:
         """Return the log of a record, newest first; reading it is an entry of its own."""
@@ -276,14 +264,3 @@ _SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
 def disclosed(row: Any) -> Disclosed:
     """Return the version that a row of a door's statement holds."""
     return Disclosed(row.type, row.id, row.version, row.received_at, row.body)
-
-
-def _entry(row: Any) -> Entry:
-    if row.deleted or row.body is None:
-        resource: Json = {"resourceType": row.type, "id": row.id}
-    else:
-        resource = unpack(row.type, row.id, row.version, row.received_at, row.body)
-    return Entry(
-        resource, row.source, row.via, row.recorded_at, row.received_at, row.cid,
-        getattr(row, "seq", None), getattr(row, "created_seq", None), row.deleted,
-    )  # fmt: skip

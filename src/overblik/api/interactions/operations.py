@@ -21,7 +21,7 @@ async def overview(services: Services, request: Request) -> Response:
     """Return the overview of the record a Patient opens; `asOf` gives it as it was known then."""
     moment = as_of(request)
     found = await services.overviews.build(request.caller, request.id, moment)
-    return Response(200, dumps(overview_json(found)), media=JSON)
+    return Response(200, overview_json(found), media=JSON)
 
 
 async def process_message(services: Services, request: Request) -> Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from overblik.fhir.reading import code_of, display_of, episodes, moment, phone_of, token_of, words_of
 from overblik.overview.merge import alike, disagreements, merge
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,11 +16,10 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Shown, frozen=True):
     """Where, and where to call."""
 
     name: str = ""
@@ -26,8 +27,7 @@ class Place:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Appointment:
+class Appointment(Shown, frozen=True):
     """One appointment. `alike` are others at the same time and place: perhaps the same, never merged."""
 
     id: str
@@ -149,4 +149,4 @@ def _clashes(items: list[Appointment]) -> dict[str, tuple[str, ...]]:
 
 
 def _with_clashes(item: Appointment, clashes: tuple[str, ...]) -> Appointment:
-    return replace(item, clashes=clashes) if clashes else item
+    return structs.replace(item, clashes=clashes) if clashes else item

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 OPEN_FOR = timedelta(days=90)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Shown, frozen=True):
     """One thing a unit is asked to do. `kind` is plan or message."""
 
     kind: str

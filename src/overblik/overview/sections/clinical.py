@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.identifiers import ICPC2, SKS
 from overblik.fhir.reading import code_of, display_of, episodes, extension, moment, token_of, words_of
 from overblik.overview.context import clinical_time
 from overblik.overview.merge import alike, merge
+from overblik.shown import Shown
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 LEAVE = (
     "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"
@@ -24,8 +25,7 @@ LEAVE = (
 NO_KNOWN_ALLERGY = frozenset({"716186003", "409137002"})
 
 
-@dataclass(frozen=True, slots=True)
-class Allergy:
+class Allergy(Shown, frozen=True):
     """A reaction, a refuted one, or a source's statement that none are known; never merged."""
 
     id: str
@@ -59,8 +59,7 @@ def allergies(ctx: Context) -> list[Allergy]:
     return sorted(items, key=lambda a: (a.none_known, a.substance.casefold(), a.status == "refuted", a.id))
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Shown, frozen=True):
     """A diagnosis. `alike` are others with the same code that are not certainly the same."""
 
     id: str
@@ -93,6 +92,7 @@ def _code(concept: Json) -> tuple[str, str] | None:
     return None
 
 
+@once
 def _problem_key(entry: Entry) -> tuple[Any, ...] | None:
     resource = entry.resource
     code = _code(resource.get("code", {}))
@@ -120,8 +120,7 @@ def _problem(ctx: Context, merged: Merged, others: tuple[str, ...]) -> Problem:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Shown, frozen=True):
     """A stay or visit."""
 
     id: str
@@ -144,6 +143,7 @@ def contacts(ctx: Context) -> list[Contact]:
     return sorted(items, key=lambda c: (c.start.timestamp() if c.start else 0, c.id), reverse=True)
 
 
+@once
 def _contact_key(entry: Entry) -> tuple[Any, ...] | None:
     resource = entry.resource
     named, period = episodes(resource), resource.get("period", {})
@@ -174,8 +174,7 @@ def _contact(ctx: Context, merged: Merged) -> Contact:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Shown, frozen=True):
     """One measured value, with its digits as they came."""
 
     id: str
@@ -186,8 +185,7 @@ class Reading:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Shown, frozen=True):
     """One kind of measurement in one unit: the latest reading and those before it, never mixed."""
 
     name: str
@@ -202,18 +200,25 @@ def results(ctx: Context) -> list[Result]:
     merged = merge(ctx.of("Observation"), _result_key, "sample, code, unit, value")
     groups: dict[tuple[str, str, str], list[Merged]] = {}
     for item in merged:
-        resource = item.newest.resource
-        code = _code(resource.get("code", {})) or ("", words_of(resource.get("code", {})))
-        groups.setdefault((code[0], code[1], unit_of(resource)), []).append(item)
+        groups.setdefault(_measurement(item.newest), []).append(item)
     found = [_result(ctx, key, items) for key, items in groups.items()]
     return sorted(found, key=lambda r: (-(r.readings[0].at.timestamp() if r.readings[0].at else 0), r.name))
 
 
+@once
 def _result_key(entry: Entry) -> tuple[Any, ...] | None:
     resource = entry.resource
     sample = resource.get("specimen", {}).get("identifier", {}).get("value")
     code = _code(resource.get("code", {}))
     return (sample, code, unit_of(resource), value_of(resource)) if sample and code else None
+
+
+@once
+def _measurement(entry: Entry) -> tuple[str, str, str]:
+    """Return what was measured, and in which unit: readings of one measurement stand together."""
+    code = entry.resource.get("code", {})
+    system, value = _code(code) or ("", words_of(code))
+    return system, value, unit_of(entry.resource)
 
 
 def unit_of(observation: Json) -> str:
@@ -250,21 +255,22 @@ def _result(ctx: Context, key: tuple[str, str, str], items: list[Merged]) -> Res
     )
 
 
+@once
 def _time(entry: Entry) -> float:
     return (clinical_time(entry) or entry.received).timestamp()
 
 
 def _reading(ctx: Context, entry: Entry) -> Reading:
+    at, value, flag, corrected = _measured(entry)
+    return Reading(entry.reference, at, value, flag, corrected, ctx.origin(entry, at))
+
+
+@once
+def _measured(entry: Entry) -> tuple[datetime | None, str, str, bool]:
+    """Return when, which value, with which flag, and whether it was corrected."""
     flags = [code_of(i) for i in entry.resource.get("interpretation", ())]
-    at = clinical_time(entry)
-    return Reading(
-        id=entry.reference,
-        at=at,
-        value=value_of(entry.resource),
-        flag=next((f for f in flags if f), ""),
-        corrected=entry.resource.get("status") in {"corrected", "amended"},
-        origin=ctx.origin(entry, at),
-    )
+    corrected = entry.resource.get("status") in {"corrected", "amended"}
+    return clinical_time(entry), value_of(entry.resource), next((f for f in flags if f), ""), corrected
 
 
 def _range(resource: Json) -> str:

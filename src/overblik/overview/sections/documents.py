@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, moment, words_of
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +16,7 @@ MAPPED = frozenset({"39289-4", "81215-6", "PDC", "PCD"})
 """Types whose content already stands in other sections; the reader can still open the document."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Shown, frozen=True):
     """A document: its type in words, its date, and the bytes as they came."""
 
     id: str

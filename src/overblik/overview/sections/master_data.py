@@ -6,7 +6,6 @@ protected address is shown to the citizen only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.identifiers import CPR, PERSON_SYSTEMS, cpr_birth_date
 from overblik.fhir.reading import extension, extensions, moment, name_of, parts, phone_of, words_of
 from overblik.overview.context import said
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin, Source
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 ORIGIN = "urn:overblik:extension:origin"
 INSURANCE = "urn:overblik:extension:insurance-group"
@@ -30,8 +30,7 @@ REGISTER = "urn:overblik:register"
 PROTECTED = "R"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Shown, frozen=True):
     """One value of the card: what it is, where it comes from, who typed it and when."""
 
     field: str
@@ -45,8 +44,7 @@ class Value:
     current: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Shown, frozen=True):
     """Who the record is about: for the bar on every page."""
 
     name: str
@@ -60,8 +58,7 @@ class Person:
     protected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MasterData:
+class MasterData(Shown, frozen=True):
     """The card: values in order, and fields where sources disagree."""
 
     person: Person

@@ -6,13 +6,14 @@ dobbeltordination"); an active order never merges with a stopped one, nor with a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.fhir.identifiers import ATC
 from overblik.fhir.reading import code_of, display_of, moment, words_of
 from overblik.overview.context import end_of
 from overblik.overview.merge import alike, disagreements, merge
+from overblik.shown import Shown
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 ANTICOAGULANT = "B01"
 
 
-@dataclass(frozen=True, slots=True)
-class Medication:
+class Medication(Shown, frozen=True):
     """One order. `change` is started, changed, stopped or "" when nothing happened lately."""
 
     id: str
@@ -62,6 +62,7 @@ def medication(ctx: Context) -> list[Medication]:
     return sorted(items, key=lambda i: (not (i.alike or i.disagreement), not i.active, i.name.casefold(), i.id))
 
 
+@once
 def _order_key(entry: Entry) -> tuple[str, str, str] | None:
     """Return the order's identifier; only orders of one kind and life merge."""
     over = "over" if entry.resource.get("status") in _OVER else "active"

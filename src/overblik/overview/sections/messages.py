@@ -6,24 +6,24 @@ visible messages, so what a hidden message alone carried is not there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, display_of, extension, moment, token_of, words_of
+from overblik.shown import Shown
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 _CORE = "http://medcomfhir.dk/ig/core/StructureDefinition/"
 HEADER_SYSTEM = "urn:ietf:rfc:3986"
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Shown, frozen=True):
     """A file or link: the server's own address of it, never one a message points to."""
 
     title: str
@@ -33,8 +33,7 @@ class Attachment:
     link: str
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Shown, frozen=True):
     """One signed contribution to a thread."""
 
     id: str
@@ -47,8 +46,7 @@ class Part:
     attachment: Attachment | None
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Shown, frozen=True):
     """A conversation: its category, who takes part, its parts oldest first, and who is to answer ("" for nobody)."""
 
     id: str
@@ -80,6 +78,7 @@ def _thread_key(entry: Entry) -> str:
     return entry.reference
 
 
+@once
 def _sent(entry: Entry) -> datetime:
     return moment(entry.resource.get("sent")) or entry.received
 

@@ -6,19 +6,20 @@ is one line. A visit lasts until half an hour without a look; what is new is new
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, display_of, words_of
 from overblik.overview.context import clinical_time
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Source
-    from overblik.trust.access import Entry, Record
+    from overblik.trust.access import Record
+    from overblik.trust.entries import Entry
 
 QUIET = frozenset({"Patient", "Binary", "Provenance", "MessageHeader", "Goal", "Flag", "DocumentReference"})
 """Types that are told by what they belong to, and stand alone only when nothing else came."""
@@ -28,8 +29,7 @@ _UNTOLD = frozenset({"active", "final", "unknown", "current", "preliminary"})
 """Statuses that say nothing new by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Shown, frozen=True):
     """One thing that became known. `kind` is a resource type, `what` words of the data.
 
     `words` names the table in which `what` is a code; "" means it is words already.
@@ -47,27 +47,23 @@ class News:
     raw: str
 
 
-def news(ctx: Context, baseline: int) -> list[News]:
-    """Return what became known after `baseline`, last received first."""
+def news(ctx: Context) -> list[News]:
+    """Return what became known since the viewer's last visit, last received first."""
     changes: dict[int, list[Entry]] = {}
     for entry in ctx.record.entries:
-        if _is_new(entry, baseline):
+        if _is_new(ctx.record, entry):
             changes.setdefault(entry.change, []).append(entry)
     items = [item for members in changes.values() if (item := _item(ctx, members)) is not None]
     return sorted(items, key=lambda i: (i.received, i.reference), reverse=True)
 
 
-def first_baseline(record: Record, now: datetime) -> int:
-    """Return what counts as seen on the very first look: all that came before the last fourteen days."""
-    old = [e.seq for e in record.entries if e.seq is not None and now - e.received > FIRST_LOOK]
-    return max(old, default=0)
-
-
-def _is_new(entry: Entry, baseline: int) -> bool:
-    if entry.seq is not None and entry.seq <= baseline:
+def _is_new(record: Record, entry: Entry) -> bool:
+    baseline = record.baseline
+    seq, created = record.seqs.get(entry.change), record.seqs.get(entry.created)
+    if seq is not None and seq <= baseline:
         return False
     # A withdrawal is news only to those who could have seen what was withdrawn.
-    return not entry.deleted or (entry.created_seq is not None and entry.created_seq <= baseline)
+    return not entry.deleted or (created is not None and created <= baseline)
 
 
 def _item(ctx: Context, members: list[Entry]) -> News | None:

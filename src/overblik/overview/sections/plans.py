@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import (
@@ -17,13 +16,14 @@ from overblik.fhir.reading import (
     token_of,
     words_of,
 )
+from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
-    from overblik.trust.access import Entry
+    from overblik.trust.entries import Entry
 
 PLAN_TYPE = "urn:overblik:plan-type"
 SECTION = "urn:overblik:extension:plan-section"
@@ -32,8 +32,7 @@ CONSENT = "urn:overblik:extension:informed-consent"
 RECIPIENT = "urn:overblik:extension:recipient"
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Shown, frozen=True):
     """Something planned: what, by whom, when."""
 
     text: str
@@ -44,8 +43,7 @@ class Activity:
     end: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(Shown, frozen=True):
     """A goal and where it stands."""
 
     id: str
@@ -54,8 +52,7 @@ class Goal:
     achievement: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Shown, frozen=True):
     """A plan with its goals, sections as written, people and telephones."""
 
     id: str

@@ -86,8 +86,10 @@ select type, id, version, received_at, body, deleted, content_type, raw from sho
 
 -- name: gather
 -- scope: patient
--- Everything of the given types in one record that the caller may see, entered by a Patient that the
--- caller may see. Deleted rows come without a body, so that a withdrawal can be told.
+-- Which versions of the given types in one record the caller may see, entered by a Patient that the
+-- caller may see; `versions` fetches those that are not known yet. Deleted rows are among them, so that a
+-- withdrawal can be told. A `viewer` has now looked: what they had seen, and when, is answered
+-- (`baseline`, `before`); a visit lasts until half an hour without a look.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
@@ -95,12 +97,14 @@ p as materialized (
                   where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
 ),
 shown as materialized (
-    select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via,
-           r.recorded_at, r.received_at, r.cid, r.created_cid, c.seq, k.seq as created_seq
+    select r.rid, r.version, r.deleted, r.recorded_at, r.received_at, r.cid, r.created_cid
     from p, resource r
-         left join change c on c.pid = r.pid and c.cid = r.cid
-         left join change k on k.pid = r.pid and k.cid = r.created_cid
     where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
+),
+numbered as materialized (
+    select c.cid, c.seq, c.old from (select cid, received_at < %(old)s as old from shown
+                                     union select created_cid, false from shown) x,
+    lateral (select n.cid, n.seq, x.old from change n where n.pid = any(%(pids)s::bigint[]) and n.cid = x.cid) c
 ),
 logged as (
     insert into access_log :log_columns:
@@ -116,12 +120,28 @@ logged as (
                  encode(sha256(convert_to(string_agg(rid || ':' || version, ',' order by rid), 'UTF8')), 'hex')
                      as digest
           from shown where not deleted) n
+),
+look as (
+    insert into looked as l (pid, viewer, baseline, seen, at)
+    select %(pid)s, %(viewer)s, coalesce(max(n.seq) filter (where n.old), 0), coalesce(max(n.seq), 0), %(now)s
+    from p, numbered n
+    where %(viewer)s <> '' and exists (select from shown where not deleted)
+    having count(*) > 0
+    on conflict (pid, viewer) do update set
+        baseline = case when l.at < %(now)s::timestamptz - interval '30 minutes' then l.seen else l.baseline end,
+        seen = greatest(l.seen, excluded.seen), at = excluded.at
+    returning baseline, (select o.at from looked o where o.pid = l.pid and o.viewer = l.viewer) as before
 )
-select p.rule, p.evidence, s.* from t left join p on true left join shown s on true;
+select p.rule, l.baseline, l.before, s.*, n.*
+from t left join p on true left join look l on true,
+     (select coalesce(array_agg(rid), '{}') as rids, coalesce(array_agg(version), '{}') as versions,
+             coalesce(array_agg(recorded_at), '{}') as recorded from shown) s,
+     (select coalesce(array_agg(cid), '{}') as cids, coalesce(array_agg(seq), '{}') as seqs from numbered) n;
 
 -- name: gather_as_of
 -- scope: patient
--- The same as it was known at an instant: the versions sequenced by then, under today's rules.
+-- The same as it was known at an instant: the versions sequenced by then, under today's rules. Nobody has
+-- looked.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
@@ -129,22 +149,18 @@ p as materialized (
                   where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
 ),
 versions as (
-    select r.pid, r.rid, r.type, r.id, v.version, v.body, v.deleted, v.source, v.via,
-           v.recorded_at, v.received_at, v.cid, r.created_cid
+    select r.pid, r.rid, v.version, v.deleted, v.recorded_at, v.cid, r.created_cid
     from p, resource r,
     lateral (
-        select r.version, r.body, r.deleted, r.source, r.via, r.recorded_at, r.received_at, r.cid
+        select r.version, r.deleted, r.recorded_at, r.cid
         union all
-        select h.version, h.body, h.deleted, h.source, h.via, h.recorded_at, h.received_at, h.cid
-        from history h where h.pid = r.pid and h.rid = r.rid
+        select h.version, h.deleted, h.recorded_at, h.cid from history h where h.pid = r.pid and h.rid = r.rid
     ) v
     where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
 ),
 shown as materialized (
-    select distinct on (v.rid) v.*, c.seq, k.seq as created_seq
-    from versions v
-         join change c on c.pid = v.pid and c.cid = v.cid
-         left join change k on k.pid = v.pid and k.cid = v.created_cid
+    select distinct on (v.rid) v.*
+    from versions v join change c on c.pid = v.pid and c.cid = v.cid
     where c.instant <= %(as_of)s
     order by v.rid, v.version desc
 ),
@@ -163,7 +179,26 @@ logged as (
                      as digest
           from shown where not deleted) n
 )
-select p.rule, p.evidence, s.* from t left join p on true left join shown s on true;
+select p.rule, null::bigint as baseline, null::timestamptz as before, s.*,
+       '{}'::bigint[] as cids, '{}'::bigint[] as seqs
+from t left join p on true,
+     (select coalesce(array_agg(rid), '{}') as rids, coalesce(array_agg(version), '{}') as versions,
+             coalesce(array_agg(recorded_at), '{}') as recorded from shown) s;
+
+-- name: versions
+-- scope: patient
+-- Versions of one record by key: those that the statement before has permitted and logged.
+with asked as materialized (select * from unnest(%(rids)s::bigint[], %(versions)s::integer[]) as a(rid, version))
+select r.rid, r.type, r.id, a.version, v.body, v.deleted, v.source, v.via, v.recorded_at, v.received_at, v.cid,
+       r.created_cid
+from asked a, lateral (
+    select * from resource r where r.pid = any(%(pids)s::bigint[]) and r.rid = a.rid
+) r, lateral (
+    select r.body, r.deleted, r.source, r.via, r.recorded_at, r.received_at, r.cid where r.version = a.version
+    union all
+    select h.body, h.deleted, h.source, h.via, h.recorded_at, h.received_at, h.cid from history h
+    where h.pid = r.pid and h.rid = r.rid and h.version = a.version
+) v;
 
 -- name: worklist
 -- scope: cross
@@ -229,16 +264,6 @@ select * from (
 ) v
 where %(version)s::integer is null or version = %(version)s
 order by version desc limit %(limit)s;
-
--- name: seen
--- scope: patient
--- How far a person has looked, moved on to now; a visit lasts until half an hour without a look.
-insert into looked as l (pid, viewer, baseline, seen, at)
-values (%(pid)s, %(viewer)s, %(first)s, %(seen)s, %(now)s)
-on conflict (pid, viewer) do update set
-    baseline = case when l.at < %(now)s::timestamptz - interval '30 minutes' then l.seen else l.baseline end,
-    seen = greatest(l.seen, excluded.seen), at = excluded.at
-returning baseline, (select o.at from looked o where o.pid = l.pid and o.viewer = l.viewer) as before;
 
 -- name: log_refusal
 -- scope: patient
