@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from overblik.fhir.query import parse_query
+from overblik.fhir.query import Tokens, parse_query
 from overblik.store.body import pack
 from overblik.store.copy import LOCATOR, RESOURCE
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
 from overblik.store.queries import sql_for
-from overblik.store.search import compile_search
+from overblik.store.search import compile_count, compile_search
+from overblik.store.search.conditions import Scope, digests
+from overblik.store.search.drivers import COMMON
 from overblik.trust.identity import Caller, system_caller
 from tests.conftest import NOW, Clones, Copies
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 KEY = b"a key of tests"
 PATIENTS, EACH = 50, 150
 NURSE = Caller("professional", "TEST1", "Test", org="99900016001", orgs=("99900016001",))
+CLINIC = Caller("professional", "TEST2", "Test", org="99900016002", orgs=("99900016002",))
+"""A unit with a relation to three patients."""
 PERSON = Caller("citizen", "2512489996", "Test")
 
 
@@ -71,6 +75,12 @@ def filled(copies: Copies) -> Iterator[psycopg.Connection[Any]]:
                 copy.write(encode(columns, content))
         put = f"insert into relation values ({', '.join(['%s'] * len(relations[0]))})"
         connection.cursor().executemany(put, relations)
+        connection.execute(
+            "insert into relation (pid, org, kind, rid, type, source, origins, valid_from, valid_until)"
+            " select pid, %s, 'gp', pid, 'Patient', 'x', '{x}', 'yesterday', 'infinity'"
+            " from generate_series(7, 9) pid, generate_series(1, 5)",
+            [CLINIC.org],
+        )
         connection.execute("vacuum (analyze)")
         connection.execute("set plan_cache_mode = force_generic_plan")
         yield connection
@@ -126,10 +136,61 @@ def test_a_decision_reads_the_relations_of_one_record_only(filled: psycopg.Conne
     assert max(removed, default=0) < PATIENTS / 2, lines
 
 
+@pytest.mark.parametrize("search", ["Observation?status=final&_count=5", "Patient", "Observation?date=ge2026"])
+def test_the_smaller_side_leads_a_professional(
+    filled: psycopg.Connection[Any], search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few relations: their records are looked into, and nobody else's rows touched. Many: everybody's are walked."""
+    lines = plan(filled, search, CLINIC)
+    assert any("resource_patient on resource r" in line and "loops=3" in line for line in lines)
+    for line in lines:
+        assert "resource_newest" not in line or "never executed" in line
+    monkeypatch.setattr(COMMON, "few", 2)
+    many = plan(filled, search, CLINIC)
+    assert all("never executed" in line for line in many if "resource_patient on resource r" in line)
+    assert not any("Seq Scan on resource" in line for line in lines + many)
+
+
+def test_a_common_code_is_looked_for_from_either_side_and_a_rare_one_is_not(
+    filled: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = Scope("Observation", KEY, "professional")
+    (common,) = parse_query("Observation", [("code", "common")]).criteria
+    assert isinstance(common, Tokens)
+    monkeypatch.setattr(COMMON, "_tokens", frozenset(digests(common, scope)))
+    assert any("side" in line for line in plan(filled, "Observation?code=common", CLINIC))
+    assert not any("side" in line for line in plan(filled, "Observation?code=rare9", CLINIC))
+
+
+@pytest.mark.parametrize("search", [way[0] for way in WAYS])
+def test_either_side_finds_the_same(
+    filled: psycopg.Connection[Any], search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {few: rows(filled, search, CLINIC, few, monkeypatch) for few in (64, 3, 2)}
+    assert found[64] == found[3] == found[2]
+    pids = {row[0] for row in found[64][0]}
+    assert pids <= {7, 8, 9}
+
+
+def rows(
+    connection: psycopg.Connection[Any], search: str, caller: Caller, few: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Any], list[Any]]:
+    """Return the keys of the rows that a search gives, and its count."""
+    monkeypatch.setattr(COMMON, "few", few)
+    kind, _, asked = search.partition("?")
+    query = parse_query(kind, [(name, value) for name, _, value in (pair.partition("=") for pair in asked.split("&"))])
+    compiled, counted = compile_search(query, caller.kind, KEY), compile_count(query, caller.kind, KEY, 10_000)
+    shared = caller.params(NOW, "search", asked)
+    with connection.transaction(force_rollback=True):
+        found = connection.execute(compiled.text, shared | compiled.params).fetchall()
+        total = connection.execute(counted.text, shared | counted.params).fetchall()
+    return [row[:1] + row[3:6] for row in found], total
+
+
 def plan(connection: psycopg.Connection[Any], search: str, caller: Caller) -> list[str]:
     """Return the lines of the plan that a prepared search runs by."""
     kind, _, asked = search.partition("?")
-    pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in asked.split("&"))]
+    pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in asked.split("&") if pair)]
     query = parse_query(kind, pairs)
     compiled = compile_search(query, caller.kind, KEY)
     return explained(connection, compiled.text, caller.params(NOW, "search", asked) | compiled.params)

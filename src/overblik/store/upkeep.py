@@ -27,9 +27,10 @@ async def flush_pending(database: Database) -> int:
 
 
 async def learn_common(database: Database) -> None:
-    """Learn which tokens stand in more than a hundredth of the rows."""
+    """Learn which tokens stand in more than a hundredth of the rows, and how many records there are."""
     rows = await database.fetch(sql("common_tokens"), {"share": SHARE})
-    COMMON.learn(row.token for row in rows)
+    records = (await database.fetch(sql("count_records")))[0].records
+    COMMON.learn((row.token for row in rows), int(records))
 
 
 async def keep_index(database: Database) -> None:

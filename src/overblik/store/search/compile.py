@@ -61,6 +61,22 @@ _DISCLOSED: LiteralString = """(
         select c.pid, c.rule, c.evidence, null, null from counted c, told where told.number <= %(most)s::bigint
     ) d"""
 
+# Decides nothing: it says which side is smaller, by how many relations the unit has, up to a bound.
+_SIDE: LiteralString = """relations as materialized (
+    select l.pid from relation l
+    where l.org = any(%(orgs)s::text[]) and l.valid_from <= %(now)s and l.valid_until > %(now)s
+    limit %(most_few)s::bigint
+),
+mine as materialized (
+    select m.pid from relations m
+    union select s.pid from relations m join record_alias o on o.pid = m.pid join record_alias s on s.root = o.root
+),
+side as materialized (
+    select (select count(*) from relations) < %(most_few)s::bigint
+       and (select count(*) from mine) <= %(few)s::bigint as few
+),
+"""
+_MANY: LiteralString = "(select not side.few from side) and "
 _RECORD: LiteralString = """record as materialized (
     select w.pid, e.rule, e.evidence
     from ({who}) w, lateral (select w.pid as pid) t, lateral (:permit:) e
@@ -114,7 +130,7 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, mos
         params |= {"after_at": moment, "after_rid": int(rid)}
         sign: LiteralString = ">" if query.oldest_first else "<"
         criteria += " and (r.sort_at, r.rid) " + sign + " (%(after_at)s::timestamptz, %(after_rid)s)"
-    shape = _Shape(kind, driver.record, tuple(driver.sources), criteria, query.oldest_first, most > 0)
+    shape = _Shape(kind, driver.record, tuple(driver.sources), criteria, driver.either, query.oldest_first, most > 0)
     params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1, "most": most}
     return Compiled(_search(shape), params, driver.name)
 
@@ -124,7 +140,7 @@ def compile_count(query: Query, kind: Kind, key: bytes, most: int) -> Compiled:
     scope = Scope(query.type, key, kind)
     driver = choose(query, scope)
     criteria, params = _criteria(query, scope, driver.answers)
-    text = _count(_Shape(kind, driver.record, tuple(driver.sources), criteria))
+    text = _count(_Shape(kind, driver.record, tuple(driver.sources), criteria, driver.either))
     return Compiled(text, params | driver.params | {"type": query.type, "most": most}, driver.name)
 
 
@@ -135,6 +151,7 @@ class _Shape(NamedTuple):
     record: LiteralString
     sources: tuple[Source, ...]
     criteria: LiteralString
+    either: bool = False
     oldest_first: bool = False
     counted: bool = False
 
@@ -157,7 +174,8 @@ def _count(shape: _Shape) -> LiteralString:
 
 def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralString:
     """Fill in what every statement has; short, for it is sent and parsed again."""
-    text = text.replace("{record}", _RECORD.replace("{who}", shape.record) if shape.record else "")
+    record = _RECORD.replace("{who}", shape.record) if shape.record else ""
+    text = text.replace("{record}", (_SIDE if shape.either else "") + record)
     text = text.replace("{counted}", _COUNTED.replace("{matches}", _matches(shape)) if counted else "")
     text = text.replace("{likely}", _LIKELY if shape.kind == "professional" else "")
     text = fill(text, shape.kind).replace("{columns}", LOG_COLUMNS).replace("{values}", LOG_VALUES)
@@ -172,12 +190,24 @@ def _order(alias: LiteralString, way: LiteralString) -> LiteralString:
 
 
 def _hits(shape: _Shape, way: LiteralString) -> LiteralString:
-    if shape.record:
-        return _OF_RECORD.replace("{criteria}", shape.criteria)
-    branches = [_branch(source, shape.criteria, way) for source in shape.sources]
+    branches = [_OF_RECORD.replace("{criteria}", shape.criteria)] if shape.record else []
+    for source in shape.sources:
+        text = _filled(_BRANCH, source, shape)
+        branches.append(text.replace("{sort}", source.sort_at + way + ", " + source.rid + way))
     if len(branches) == 1:
         return branches[0]
     return "\n    select * from (" + _union(branches) + ") b order by {order} limit %(limit)s"
+
+
+def _matches(shape: _Shape) -> LiteralString:
+    """Return every row that matches, by its record, in no order."""
+    branches = [_OF_RECORD_COUNTED.replace("{criteria}", shape.criteria)] if shape.record else []
+    return _union(branches + [_filled(_BRANCH_COUNTED, source, shape) for source in shape.sources])
+
+
+def _filled(branch: LiteralString, source: Source, shape: _Shape) -> LiteralString:
+    text = branch.replace("{tables}", source.tables).replace("{criteria}", shape.criteria)
+    return text.replace("{source}", (_MANY if shape.either else "") + source.where)
 
 
 def _union(branches: list[LiteralString]) -> LiteralString:
@@ -185,23 +215,6 @@ def _union(branches: list[LiteralString]) -> LiteralString:
     for branch in branches:
         text += (" union all " if text else "") + "(" + branch + ")"
     return text
-
-
-def _branch(source: Source, criteria: LiteralString, way: LiteralString) -> LiteralString:
-    text = _BRANCH.replace("{tables}", source.tables).replace("{criteria}", criteria)
-    text = text.replace("{source}", source.where)
-    return text.replace("{sort}", source.sort_at + way + ", " + source.rid + way)
-
-
-def _matches(shape: _Shape) -> LiteralString:
-    """Return every row that matches, by its record, in no order."""
-    if shape.record:
-        return _OF_RECORD_COUNTED.replace("{criteria}", shape.criteria)
-    branches = []
-    for source in shape.sources:
-        text = _BRANCH_COUNTED.replace("{tables}", source.tables).replace("{criteria}", shape.criteria)
-        branches.append(text.replace("{source}", source.where))
-    return _union(branches)
 
 
 def compile_shared(query: Query, key: bytes, after: str = "", *, most: int = 0) -> Compiled:

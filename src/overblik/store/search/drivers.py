@@ -8,6 +8,10 @@
     changes  `_lastUpdated`, by the records changed
     newest   all of the type, newest first by (type, sort_at, rid)
 
+A professional's search over all records can be led from another side: where the unit has few relations,
+`listed` and `newest` look into each of its records instead of walking everybody's rows. The statement
+itself sees which is the smaller side.
+
 A driver is one or more sources whose rows never overlap. Each is ordered and limited by itself and
 then merged, so that a page reads a page of each.
 """
@@ -34,6 +38,9 @@ EVERYWHERE = frozenset({"_profile", "_security", "_tag", "_source", "status", "c
 """Parameters of few values: most rows match, as long as nothing better is known."""
 
 
+FEWEST, MOST_FEW = 16, 2_000
+
+
 class Common:
     """The tokens that stand in a good part of all rows: a search by them alone walks the newest rows.
 
@@ -42,10 +49,17 @@ class Common:
 
     def __init__(self) -> None:
         self._tokens: frozenset[int] = frozenset()
+        self.few = FEWEST
 
-    def learn(self, tokens: Iterable[int]) -> None:
-        """Take what the statistics say; without any, the names of parameters decide."""
+    def learn(self, tokens: Iterable[int], records: int = 0) -> None:
+        """Take what the statistics say, of tokens and of how many records there are.
+
+        Without any, the names of parameters decide which tokens are common. A unit's relations are few up
+        to about the root of all records: there both sides cost the same, a walk that passes records /
+        relations rows for each it finds, and a look into every related record (a hundred rows' worth).
+        """
         self._tokens = frozenset(tokens)
+        self.few = min(max(int(0.7 * records**0.5), FEWEST), MOST_FEW)
 
     def has(self, criterion: Tokens | Links, scope: Scope) -> bool:
         """Say whether one of a criterion's values is common."""
@@ -71,7 +85,8 @@ class Source:
 class Driver:
     """The sources of a search with their parameters; `record` selects the records of a patient.
 
-    `answers` is the criterion that the driver meets by itself; every other stands as a condition too.
+    `answers` is the criterion that the driver meets by itself; every other stands as a condition too. With
+    `either`, the records are those the unit has a relation to, and the sources are for where they are many.
     """
 
     name: str
@@ -79,6 +94,7 @@ class Driver:
     params: dict[str, Any] = field(default_factory=dict)
     record: LiteralString = ""
     answers: Criterion | None = None
+    either: bool = False
 
 
 _OWN_RECORD: LiteralString = (
@@ -86,6 +102,7 @@ _OWN_RECORD: LiteralString = (
     " join record_alias o on o.root = s.root where o.pid = k.pid) m"
     " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
 )
+_FEW: LiteralString = "select m.pid from mine m, side where side.few"
 _NEWEST = Source("resource r", "r.type = %(type)s")
 _TYPED: LiteralString = "(case when r.type = %(type)s then true else false end) and "
 """For sources that another index leads to: the type is then a condition like any other."""
@@ -101,7 +118,20 @@ def choose(query: Query, scope: Scope) -> Driver:
     if scope.kind == "citizen":
         return Driver("record", record=_OWN_RECORD)
     named = [c for c in query.criteria if isinstance(c, Ids)]
-    return _by_ids(named[0]) if named else _crossing(query.criteria, scope)
+    if named:
+        return _by_ids(named[0])
+    driver = _crossing(query.criteria, scope)
+    walks = driver.name == "newest" or (driver.name == "listed" and _many(query, scope))
+    if scope.kind == "professional" and walks:
+        driver.either, driver.record = True, _FEW
+        driver.params |= {"few": COMMON.few, "most_few": 8 * COMMON.few}
+    return driver
+
+
+def _many(query: Query, scope: Scope) -> bool:
+    """Say whether the headline token of a search stands in a good part of all rows."""
+    coded = [c for c in query.criteria if isinstance(c, Tokens) and c.param == headline_token(scope.type)]
+    return any(COMMON.has(c, scope) for c in coded)
 
 
 def _by_ids(criterion: Ids) -> Driver:

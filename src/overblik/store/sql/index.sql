@@ -14,6 +14,11 @@ from pg_stats s,
 where s.schemaname = current_schema() and s.tablename = 'resource' and s.attname = 'tokens'
   and m.share > %(share)s;
 
+-- name: count_records
+-- scope: cross
+-- About how many records there are, as PostgreSQL's own statistics have it.
+select greatest(c.reltuples, 0)::bigint as records from pg_class c where c.oid = 'record'::regclass;
+
 -- name: count_stale
 -- scope: cross
 -- How many rows an older version of the index made.
