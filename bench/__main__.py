@@ -1,92 +1,72 @@
-"""Measure Overblik, or any FHIR server, and print a table.
+"""Measure Overblik, or any FHIR server, and print tables.
 
-./run bench                                      Overblik, started for it
-./run bench --base http://localhost:8090/fhir    a peer that is already running
+./run bench                                       Overblik, started for it
+./run bench --peer hapi                           and HAPI beside it, measured turn about
+./run bench --url http://localhost:8090/fhir      a server that is already running (--token for its bearer token)
+./run bench report                                everything that docs/performance.md shows; ten to fifteen minutes
+./run bench scale                                 64 000 patients: what loading takes, and searches against 1 000
 
-The last two columns are processor time a request, of the server and of PostgreSQL: they depend
+The columns of microseconds are processor time a request, of the server and of PostgreSQL: they depend
 little on what else the machine does.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cpu import Spent, spent
-from bench.loading import load
-from bench.machine import machine
-from bench.own import served
-from bench.population import bundles
+from bench import scale
+from bench.peers import PEERS
+from bench.report import report
 from bench.workloads import WORKLOADS
-from bench.wrk import run
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from bench.wrk import Figure
+BEGIN, END = "<!-- written by ./run bench report -->", "<!-- end -->"
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("--base", default="", help="FHIR base URL of a running server; Overblik is started without")
-    parser.add_argument("--token", default="", help="bearer token for it")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--people", type=int, default=100)
-    parser.add_argument("--resources", type=int, default=200, help="resources a person")
-    parser.add_argument("--connections", default="1,16,64")
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--only", default=",".join(WORKLOADS))
-    return parser.parse_args()
-
-
-@contextmanager
-def _server(given: argparse.Namespace) -> Iterator[tuple[str, dict[str, str], Callable[[], Spent]]]:
-    """Give base URL, headers, and what has been spent so far (nothing is known of a peer)."""
-    if given.base:
-        yield given.base, {"Authorization": f"Bearer {given.token}"} if given.token else {}, lambda: Spent(0, 0)
-        return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with served(folder, given.workers) as (base, headers, process):
-            yield base, headers, lambda: spent(process, folder)
-
-
-def _line(cells: list[str]) -> None:
-    sys.stdout.write("| " + " | ".join(cells) + " |\n")
-    sys.stdout.flush()
-
-
-def _row(name: str, connections: str, figure: Figure, cost: Spent, seconds: float) -> None:
-    cells = [f"{figure.rate:,.0f}", f"{figure.p50:.1f}", f"{figure.p95:.1f}", f"{figure.p99:.1f}", str(figure.errors)]
-    requests = max(1.0, figure.rate * seconds)
-    spent_on = [f"{us / requests:,.0f}" if us else "" for us in (cost.server, cost.database)]
-    _line([name, connections, *cells, *spent_on])
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    add = parser.add_argument
+    add("what", nargs="?", choices=["workloads", "report"], default="workloads")
+    add("--url", "--base", default="", help="FHIR base URL of a running server; Overblik is started without")
+    add("--token", default="", help="bearer token for it")
+    add("--peer", action="append", choices=list(PEERS), help="start and measure this too (report: hapi)")
+    add("--no-peer", action="store_true", help="a report without a peer")
+    add("--workers", type=int, default=2)
+    add("--people", type=int, default=100, help="people with large records")
+    add("--resources", type=int, default=200, help="resources each of them has")
+    add("--small", type=int, default=900, help="people with small records, to be found among")
+    add("--ndjson", type=int, default=3000, help="patients of the NDJSON that a report loads")
+    add("--connections", default="1,16,64")
+    add("--seconds", type=float, default=4)
+    add("--only", default=",".join(WORKLOADS), help="workloads, of " + ", ".join(WORKLOADS))
+    add("--write", type=Path, help="put the report into this file, between the marks")
+    given = parser.parse_args()
+    given.whole = given.what == "report"
+    given.peer = given.peer or (["hapi"] if given.whole and not given.no_peer else [])
+    given.connections = [int(count) for count in given.connections.split(",")]
+    given.only = given.only.split(",")
+    return given
 
 
 def main() -> None:
     """Load the population, run every workload at every number of connections."""
+    if sys.argv[1:2] == ["scale"]:
+        scale.main(sys.argv[2:])
+        return
     given = _arguments()
-    sys.stdout.write(f"{machine()}\n{given.people} people of {given.resources} resources, {given.seconds:g} s each\n\n")
-    with _server(given) as (base, headers, so_far):
-        loaded = asyncio.run(load(base, headers, bundles(given.people, given.resources)))
-        _line(
-            ["workload", "connections", "a second", "p50 ms", "p95 ms", "p99 ms", "errors", "server µs", "database µs"]
-        )
-        _line(["---"] * 9)
-        _line(["import, transactions (resources)", "4", f"{loaded.rate:,.0f}", "", "", "", "", "", ""])
-        sent = headers | {"Content-Type": "application/fhir+json"}
-        for name in given.only.split(","):
-            asks = WORKLOADS[name](loaded)
-            for connections in given.connections.split(","):
-                run(base, sent, asks, connections=int(connections), seconds=1)
-                before = so_far()
-                figure = run(base, sent, asks, connections=int(connections), seconds=given.seconds)
-                _row(name, connections, figure, so_far().since(before), given.seconds)
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    report(given, say)
+    if given.write:
+        before, _, rest = given.write.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        given.write.write_text("\n".join([before + BEGIN, "", *lines, "", END + after]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processor time by process: what one request costs does not depend on what else the machine does."""
+"""What processes use: processor time, which does not depend on what else the machine does, and memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,29 @@ class Spent:
 
 def spent(server: int, folder: Path) -> Spent:
     """Return what the server (a process and those below it) and the database of a data folder have used."""
-    postmaster = int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    own, database = _processes(server, folder)
+    return Spent(sum(own.values()), sum(database.values()))
+
+
+def memory(server: int, folder: Path) -> int:
+    """Return the bytes of the largest of the server's processes; what is shared is parted among the sharers."""
+    return max((_memory(pid) for pid in _processes(server, folder)[0]), default=0)
+
+
+def _memory(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _processes(server: int, folder: Path) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the processor time by process: of the server, and of the database."""
+    try:
+        postmaster = int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    except FileNotFoundError:
+        postmaster = 0
     parents, used = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -32,9 +54,10 @@ def spent(server: int, folder: Path) -> Spent:
             except OSError:
                 continue
             parents[int(entry.name)] = int(fields[1])
-            used[int(entry.name)] = (int(fields[11]) + int(fields[12])) * TICK_US
-    own, database = _below(server, parents), _below(postmaster, parents)
-    return Spent(sum(used[p] for p in own - database), sum(used[p] for p in database))
+            used[int(entry.name)] = sum(map(int, fields[11:15])) * TICK_US
+    own, database = _below(server, parents), _below(postmaster, parents) if postmaster else set()
+    own -= database
+    return {p: used.get(p, 0) for p in own}, {p: used.get(p, 0) for p in database}
 
 
 def _below(root: int, parents: dict[int, int]) -> set[int]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from bench.cpu import spent
+from bench.population import UNIT
+from bench.target import Target, free_port, wait_for
+from overblik.app.runtime import runtime, server_of
+from overblik.app.settings import Settings
 from overblik.trust.keyring import open_keyring
 from overblik.trust.tokens import TestIssuer
 
@@ -20,38 +21,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCE = "bench"
+NURSE = {"kind": "professional", "sub": "BENCH", "name": "Bench", "role": "sygeplejerske", "org": UNIT}
 
 
 @contextmanager
-def served(folder: Path, workers: int) -> Iterator[tuple[str, dict[str, str], int]]:
-    """Serve on an empty folder; give base URL, header of a source that may read its own, process."""
+def served(folder: Path, workers: int, source: str = SOURCE) -> Iterator[Target]:
+    """Serve on a folder, empty or of before; requests come from a source that may read its own."""
     folder.chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "OVERBLIK_DATA": str(folder),
-        "OVERBLIK_MODE": "demo",
-        "OVERBLIK_PORT": str(port),
-        "OVERBLIK_WORKERS": str(workers),
-    }
+    port = free_port()
+    environment = {**os.environ, **_environment(folder), "OVERBLIK_PORT": str(port), "OVERBLIK_WORKERS": str(workers)}
     process = subprocess.Popen([sys.executable, "-m", "overblik", "serve"], cwd=ROOT, env=environment)
     try:
-        _wait(f"http://127.0.0.1:{port}/readyz")
-        issuer = TestIssuer("demo", open_keyring(folder / "keys" / "server.key"), None, None)  # type: ignore[arg-type]
-        token = issuer.token({"kind": "source", "sub": "bench", "name": "bench"})
-        yield f"http://127.0.0.1:{port}/fhir", {"Authorization": f"Bearer {token}"}, process.pid
+        seconds = wait_for(f"http://127.0.0.1:{port}/readyz", process, 60)
+        headers = bearer(folder, {"kind": "source", "sub": source, "name": source})
+        base = f"http://127.0.0.1:{port}/fhir"
+        yield Target("Overblik", base, headers, process.pid, folder, lambda: spent(process.pid, folder), seconds)
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait(address: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with suppress(httpx.HTTPError):
-            if httpx.get(address, timeout=2).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise SystemExit("bench: the server did not start")
+def _environment(folder: Path) -> dict[str, str]:
+    return {"OVERBLIK_DATA": str(folder), "OVERBLIK_MODE": "demo"}
+
+
+def settings(folder: Path) -> Settings:
+    """Return the settings of the server of a folder, for work beside it."""
+    return Settings(data=folder, mode="demo")
+
+
+def bearer(folder: Path, claims: dict[str, Any]) -> dict[str, str]:
+    """Return the header of a test token with these claims."""
+    issuer = TestIssuer("demo", open_keyring(folder / "keys" / "server.key"), None, None)  # type: ignore[arg-type]
+    return {"Authorization": f"Bearer {issuer.token(claims)}"}
+
+
+async def links(folder: Path, identifiers: list[str]) -> list[str]:
+    """Return the code of a sign-in link for each citizen, beside the running server."""
+    with server_of(settings(folder)) as conninfo:
+        async with runtime(settings(folder), conninfo, migrating=False) as opened:
+            if opened.issuer is None:
+                return []
+            return [await opened.issuer.link({"kind": "citizen", "sub": cpr}) for cpr in identifiers]
+
+
+def command(folder: Path, *arguments: str) -> str:
+    """Run one of Overblik's commands on a data folder; return what it says."""
+    done = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-m", "overblik", *arguments],
+        cwd=ROOT, env={**os.environ, **_environment(folder)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"bench: overblik {arguments[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout + done.stderr

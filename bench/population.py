@@ -9,12 +9,22 @@ from typing import Any
 from uuid import UUID
 
 CPR = "urn:oid:1.2.208.176.1.2"
+SOR = "urn:oid:1.2.208.176.1.1"
+UNIT = "99900000099001"
+"""The unit that every patient is at, so that its staff has a treatment relation."""
 CODES = tuple(f"NPU{number:05}" for number in range(1000, 1200))
 NAMES = ("Sørensen", "Ågård", "Bæk", "Nørgaard", "Kjær", "Dam", "Holm", "Friis", "Juhl", "Krogh")
+SMALL = 5
+"""Resources of those who are there to be found among."""
 
 
 def _reference(rng: Random) -> str:
     return f"urn:uuid:{UUID(int=rng.getrandbits(128), version=4)}"
+
+
+def cpr_of(number: int) -> str:
+    """Return a person's CPR number."""
+    return _cpr(Random(number))[0]  # noqa: S311 - the same people every time
 
 
 def _cpr(rng: Random) -> tuple[str, date]:
@@ -27,7 +37,7 @@ def _entry(url: str, resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def person(number: int, resources: int) -> dict[str, Any]:
-    """Return one person's transaction Bundle of `resources` resources: mostly Observations, some Conditions."""
+    """Return one person's transaction Bundle: Patient, Encounter, the rest mostly Observations, some Conditions."""
     rng = Random(number)  # noqa: S311 - the same people every time
     cpr, born = _cpr(rng)
     patient = _reference(rng)
@@ -41,13 +51,25 @@ def person(number: int, resources: int) -> dict[str, Any]:
                 "gender": rng.choice(("female", "male")),
                 "birthDate": born.isoformat(),
             },
-        )
+        ),
+        _entry(_reference(rng), _encounter(patient)),
     ]
-    for _ in range(resources - 1):
+    for _ in range(resources - 2):
         day = date(2016, 1, 1) + timedelta(days=rng.randrange(3900))
         make = _condition if rng.random() < 0.1 else _observation
         entries.append(_entry(_reference(rng), make(rng, patient, day)))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+
+def _encounter(patient: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Encounter",
+        "status": "in-progress",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "subject": {"reference": patient},
+        "period": {"start": "2026-01-05T09:00:00+01:00"},
+        "serviceProvider": {"identifier": {"system": SOR, "value": UNIT}},
+    }
 
 
 def _observation(rng: Random, patient: str, day: date) -> dict[str, Any]:
@@ -77,6 +99,7 @@ def _condition(rng: Random, patient: str, day: date) -> dict[str, Any]:
     }
 
 
-def bundles(people: int, resources: int) -> list[bytes]:
-    """Return the population, a Bundle a person."""
-    return [json.dumps(person(number, resources), ensure_ascii=False).encode() for number in range(people)]
+def bundles(people: int, resources: int, *, first: int = 0) -> list[bytes]:
+    """Return so many persons from number `first`, a Bundle each."""
+    numbers = range(first, first + people)
+    return [json.dumps(person(number, resources), ensure_ascii=False).encode() for number in numbers]

@@ -12,8 +12,8 @@ from pathlib import Path
 _LUA = """
 local requests = {}
 for line in io.lines(%(file)s) do
-  local method, path, body = line:match("^(%%S+) (%%S+) ?(.*)$")
-  requests[#requests + 1] = {method, path, body}
+  local method, path, cookie, body = line:match("^(%%S+) (%%S+) (%%S+) ?(.*)$")
+  requests[#requests + 1] = {method, path, body, cookie}
 end
 local n = 0
 local started = 0
@@ -22,9 +22,13 @@ function init() n = offset * 7919 end
 function request()
   n = n + 1
   local r = requests[n %% #requests + 1]
-  local body = nil
+  local body, headers = nil, wrk.headers
+  if r[4] ~= "-" then
+    headers = {Cookie = r[4]}
+    for name, value in pairs(wrk.headers) do headers[name] = value end
+  end
   if r[3] ~= "" then body = (r[3]:gsub("@", string.format("%%d-%%d", offset, n))) end
-  return wrk.format(r[1], r[2], nil, body)
+  return wrk.format(r[1], r[2], headers, body)
 end
 local bad = 0
 function done(summary, latency, requests)
@@ -43,6 +47,7 @@ class Ask:
     method: str
     path: str
     body: str = ""
+    cookie: str = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def run(base: str, headers: dict[str, str], asks: list[Ask], *, connections: int
     prefix = base[len(host) :]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lines = [f"{ask.method} {prefix}{ask.path} {ask.body}".rstrip() for ask in asks]
+        lines = [f"{ask.method} {prefix}{ask.path} {ask.cookie} {ask.body}".rstrip() for ask in asks]
         (folder / "requests").write_text("\n".join(lines) + "\n", encoding="utf-8")
         script = folder / "run.lua"
         script.write_text(_LUA % {"file": json.dumps(str(folder / "requests"))})
@@ -81,7 +86,9 @@ def run(base: str, headers: dict[str, str], asks: list[Ask], *, connections: int
         ]
         for key, value in headers.items():
             command += ["-H", f"{key}: {value}"]
-        done = subprocess.run([*command, host], capture_output=True, text=True, check=True)  # noqa: S603 - fixed program
+        done = subprocess.run([*command, host], capture_output=True, text=True, check=False)  # noqa: S603 - fixed program
+    if done.returncode != 0:
+        raise SystemExit(f"bench: wrk failed: {(done.stdout + done.stderr)[-1000:]}")
     told = json.loads(done.stdout.strip().splitlines()[-1])
     return Figure(
         rate=told["requests"] / (told["us"] / 1e6),
