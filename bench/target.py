@@ -53,7 +53,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float) -> 
         if process.poll() is not None:
             raise SystemExit(f"bench: {process.args!r} ended")
         with suppress(httpx.HTTPError):
-            if httpx.get(address, timeout=20).status_code == 200:
+            if httpx.get(address, timeout=120).status_code == 200:
                 return time.monotonic() - began
         time.sleep(0.05)
     raise SystemExit(f"bench: {address} does not answer")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 BUILT = HERE / "target"
-START_SECONDS = 600
+START_SECONDS = 900
 """The first start makes two hundred tables."""
 MEMORY = "-Xmx2g"
 
