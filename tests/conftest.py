@@ -99,7 +99,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
     # A worker of autovacuum is a superuser's, and a database it is in cannot be dropped by us.
     settings["autovacuum"] = "off"
-    with open_folder("tests") as folder:
+    settings["max_wal_size"] = "'256MB'"
+    with open_folder("tests", in_memory=True) as folder:
         server = EmbeddedPostgres(folder, settings)
         server.start()
         yield server
@@ -257,6 +258,11 @@ class World:
         """PUT JSON below the FHIR base."""
         sent = {"Content-Type": "application/fhir+json", **who, **headers}
         return await self.http.put(f"/fhir{path}", headers=sent, content=dumps(body))
+
+    async def replace(self, path: str, who: dict[str, str], body: Any) -> httpx.Response:
+        """PUT JSON over the version that stands, as one who has just read it."""
+        etag = (await self.get(path, who)).headers.get("ETag")
+        return await self.put(path, who, body, **({"If-Match": etag} if etag else {}))
 
     async def message(self, body: bytes, who: dict[str, str] | None = None) -> httpx.Response:
         """Post a message or document to $process-message."""

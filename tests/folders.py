@@ -12,10 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it have names of their own
+ENOUGH = 2 << 30
+
+
 @contextmanager
-def open_folder(name: str) -> Iterator[Path]:
-    """Give a new folder that every user can enter, and remove it with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"overblik-{name}-"))
+def open_folder(name: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """Give a new folder that every user can enter, and remove it with all that is in it.
+
+    `in_memory` is for what may be lost: there, where there is room, PostgreSQL copies a database of some hundred
+    files twenty times faster.
+    """
+    room = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH
+    folder = Path(tempfile.mkdtemp(prefix=f"overblik-{name}-", dir=MEMORY if room else None))
     folder.chmod(0o755)
     try:
         yield folder
