@@ -26,6 +26,7 @@ from overblik.fhir.query import (
     Numbers,
     Patients,
     Query,
+    Sort,
     Strings,
     Tokens,
     Updated,
@@ -333,19 +334,21 @@ def test_whatever_is_said_to_be_searchable_can_be_searched(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "oldest_first"),
-    [("Observation", "date", True), ("Observation", "-date", False), ("MedicationRequest", "-authoredon", False),
-     ("Patient", "birthdate", True)],
+    ("kind", "value", "sort"),
+    [("Observation", "date", (Sort("date"),)), ("Observation", "-date", (Sort("date", True),)),
+     ("MedicationRequest", "-authoredon,_id", (Sort("authoredon", True), Sort("_id"))),
+     ("Patient", "family,-given,birthdate,_lastUpdated",
+      (Sort("family"), Sort("given", True), Sort("birthdate"), Sort("_lastUpdated"))),
+     ("Organization", "-name", (Sort("name", True),)), ("Observation", "value-quantity", (Sort("value-quantity"),))],
 )  # fmt: skip
-def test_a_search_is_ordered_by_the_headline_date_either_way(kind: str, value: str, oldest_first: bool) -> None:
-    query = parse_query(kind, [("_sort", value)])
-    assert query == Query(kind, (), applied=(("_sort", value),), oldest_first=oldest_first)
+def test_a_search_is_sorted_by_what_has_an_order(kind: str, value: str, sort: tuple[Sort, ...]) -> None:
+    assert parse_query(kind, [("_sort", value)]) == Query(kind, (), applied=(("_sort", value),), sort=sort)
 
 
 @pytest.mark.parametrize(
     ("kind", "value"),
     [("Observation", "code"), ("Observation", "-date,code"), ("Observation", ""), ("Organization", "date"),
-     ("MedicationRequest", "date")],
+     ("Patient", "family,given,birthdate,_id,_lastUpdated"), ("Patient", "--family"), ("Patient", "family,")],
 )  # fmt: skip
 def test_another_order_is_refused_and_says_which_there_are(kind: str, value: str) -> None:
     with pytest.raises(Malformed) as refused:

@@ -99,6 +99,8 @@ WAYS = [
     ("Observation?status=final&_count=5", "Index Scan Backward using resource_newest on resource r"),
     ("Observation?date=ge2026-11", "resource_newest"),
     ("Patient?name=navn7", "index_string"),
+    ("Patient?name=navn7&_sort=-birthdate,family", "index_string"),
+    ("Observation?patient=7&_sort=value-quantity,-date&_count=5", "resource_patient"),
     ("Observation?value-quantity=gt7490", "index_number_hi"),
     ("Observation?value-quantity=lt3", "index_number_lo"),
 ]  # fmt: skip

@@ -24,10 +24,10 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
 
-    def seal(self, last: str, scope: str) -> str:
-        """Return the cursor that continues after `last`."""
+    def seal(self, last: str, scope: str, width: int = WIDTH) -> str:
+        """Return the cursor that continues after `last`; all of one search have one `width`."""
         nonce = os.urandom(12)
-        padded = last.encode().ljust(WIDTH)
+        padded = last.encode().ljust(width)
         return base64.urlsafe_b64encode(nonce + self._aead.encrypt(nonce, padded, scope.encode())).decode()
 
     def open(self, cursor: str, scope: str) -> str:

@@ -15,6 +15,7 @@ from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
 from overblik.store.search.past import Then, in_past, index_of, read_past, records
 from overblik.trust.access import Page, disclosed, is_shared
+from overblik.trust.cursors import WIDTH
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
         total = None
     shown = rows[: query.count]
     more = len(rows) > query.count and bool(shown)
-    cursor = door.cursors.seal(str(shown[-1].place), scope) if more else ""
+    cursor = door.cursors.seal(str(shown[-1].place), scope, WIDTH + compiled.width) if more else ""
     return Page(tuple(map(disclosed, shown)), cursor, total)
 
 

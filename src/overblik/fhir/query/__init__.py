@@ -7,10 +7,12 @@ parse.py    which parameters there are, and the whole string
 """
 
 from overblik.fhir.query.parse import parse_query, searchable
+from overblik.fhir.query.result import sortable
 from overblik.fhir.query.tree import (
     DEFAULT_COUNT,
     MOST_COUNT,
     MOST_CRITERIA,
+    MOST_SORTS,
     MOST_VALUES,
     Amount,
     Composites,
@@ -22,6 +24,7 @@ from overblik.fhir.query.tree import (
     Numbers,
     Patients,
     Query,
+    Sort,
     Strings,
     Tokens,
     Updated,
@@ -31,6 +34,7 @@ __all__ = [
     "DEFAULT_COUNT",
     "MOST_COUNT",
     "MOST_CRITERIA",
+    "MOST_SORTS",
     "MOST_VALUES",
     "Amount",
     "Composites",
@@ -42,9 +46,11 @@ __all__ = [
     "Numbers",
     "Patients",
     "Query",
+    "Sort",
     "Strings",
     "Tokens",
     "Updated",
     "parse_query",
     "searchable",
+    "sortable",
 ]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Issue, Malformed
-from overblik.fhir.index.parameters import KEPT, component_type, headline_date, headlines, parameters
+from overblik.fhir.index.parameters import KEPT, component_type, headlines, parameters
 from overblik.fhir.query import values
-from overblik.fhir.query.result import RESULT, as_of, count, total
-from overblik.fhir.query.tree import MOST_CRITERIA, Criterion, Ids, Query
+from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
+from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, Ids, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     issues: list[Issue] = []
     result = {"_count": "", "_cursor": "", "_sort": "", "_total": "", "asOf": ""}
     for name, value in pairs:
-        if name in RESULT or (name == "_sort" and value in sorts(resource_type)):
+        if name in RESULT or (name == "_sort" and sort(resource_type, value)):
             result[name] = value
             applied += [(name, value)] if name in {"_sort", "asOf"} else []
             continue
@@ -51,14 +51,13 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         raise Malformed.of(issues)
     if len(criteria) > MOST_CRITERIA:
         raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
-    oldest_first = result["_sort"] != "" and not result["_sort"].startswith("-")
     return Query(
         resource_type,
         tuple(criteria),
         count(result["_count"]),
         result["_cursor"],
         tuple(applied),
-        oldest_first,
+        sort(resource_type, result["_sort"]),
         total(result["_total"]),
         as_of(result["asOf"]),
     )
@@ -67,16 +66,9 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
 def _unknown(resource_type: str, name: str, value: str) -> Issue:
     text = f"{resource_type} cannot be searched by {name[:64]!r} here; /metadata lists what can."
     if name == "_sort":
-        known = ", ".join(sorted(sorts(resource_type))) or "nothing"
-        text = f"{resource_type} cannot be sorted by {value[:40]!r} here, but by {known}."
+        known = ", ".join(sorted(sortable(resource_type)))
+        text = f"{resource_type} cannot be sorted by {value[:40]!r} here, but by up to {MOST_SORTS} of {known}."
     return Issue("search-parameter-unknown", text, "not-supported", f"http.{name[:64]}")
-
-
-@cache
-def sorts(resource_type: str) -> frozenset[str]:
-    """Return what `_sort` takes: the headline date of a type that belongs to patients, either way."""
-    date = headline_date(resource_type)
-    return frozenset({date, f"-{date}"}) if date and _of_patients(resource_type) else frozenset()
 
 
 def _of_patients(resource_type: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Malformed
-from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT
+from overblik.fhir.index.parameters import parameters
+from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT, MOST_SORTS, Sort
 from overblik.fhir.query.values import refuse
 
 if TYPE_CHECKING:
@@ -31,6 +33,23 @@ def total(text: str) -> str:
     if text and text not in TOTALS:
         raise refuse("_total", f"_total is one of {', '.join(sorted(TOTALS))}.")
     return "" if text == "none" else text
+
+
+@cache
+def sortable(resource_type: str) -> frozenset[str]:
+    """Return the parameters that `_sort` takes: those whose values are kept in an order."""
+    return _OF_EVERY_TYPE | {code for code, param in parameters(resource_type).items() if param.type in _ORDERED}
+
+
+_ORDERED = frozenset({"date", "number", "quantity", "string"})
+_OF_EVERY_TYPE = frozenset({"_id", "_lastUpdated"})
+
+
+def sort(resource_type: str, text: str) -> tuple[Sort, ...]:
+    """Return the keys of `_sort`, () where one of them is none."""
+    keys = tuple(Sort(part.removeprefix("-"), part.startswith("-")) for part in text.split(",")) if text else ()
+    known = sortable(resource_type)
+    return keys if len(keys) <= MOST_SORTS and all(key.param in known for key in keys) else ()
 
 
 def as_of(text: str) -> datetime | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEFAULT_COUNT = 50
 MOST_COUNT = 1000
 MOST_CRITERIA = 16
+MOST_SORTS = 4
 MOST_VALUES = 20
 """Values with a prefix in one parameter."""
 
@@ -108,10 +109,18 @@ Criterion = Ids | Patients | Tokens | Links | Dates | Updated | Numbers | String
 
 
 @dataclass(frozen=True, slots=True)
+class Sort:
+    """One key of `_sort=param,-param`."""
+
+    param: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A search of one type: every criterion must hold; within one, any value will do.
 
-    The order is by the type's headline date, newest first unless `oldest_first`. `total` is "estimate" or
+    The order is by `sort`, without any by the type's headline date, newest first. `total` is "estimate" or
     "accurate" where the matches are to be counted, `as_of` the past moment that is asked about.
     """
 
@@ -120,6 +129,6 @@ class Query:
     count: int = DEFAULT_COUNT
     cursor: str = ""
     applied: tuple[tuple[str, str], ...] = ()
-    oldest_first: bool = False
+    sort: tuple[Sort, ...] = ()
     total: str = ""
     as_of: datetime | None = None

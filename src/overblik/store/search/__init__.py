@@ -2,6 +2,7 @@
 
     conditions.py  one criterion as a condition on a row
     drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
+    order.py       what the rows are ordered by, and how a page goes on
     compile.py     the whole statement, with the door's condition inside
     past.py        the same statement over what was known at a past moment
 

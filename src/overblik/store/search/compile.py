@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
 from overblik.store.search.conditions import Scope, condition
 from overblik.store.search.drivers import Source, choose
+from overblik.store.search.order import Order, columns, computed, following, order_of, ordered, place
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Criterion, Query
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 class Compiled(NamedTuple):
     """A statement, its parameters (without those of the access itself), and what leads to the rows.
 
-    Every row has a `place`, after which a next page goes on.
+    Every row has a `place`, after which a next page goes on; it takes `width` bytes at the most, 0 for the usual.
     """
 
     text: LiteralString
     params: dict[str, Any]
     driver: str = ""
+    width: int = 0
 
 
 _SEARCH: LiteralString = """
@@ -36,7 +38,7 @@ logged as (
            coalesce(array_agg(version order by rid) filter (where rid is not null), '{}'), %(query)s, {values}
     from {disclosed} group by pid
 )
-select h.*, h.sort_at::text || ' ' || h.rid as place{total} from hit h order by {h_order}"""
+select h.*, {place} as place{total} from hit h order by {h_order}"""
 
 # Everyone who is counted is disclosed: an entry a patient, of no resource, and how many they gave to the sum.
 _COUNT: LiteralString = """
@@ -84,15 +86,15 @@ _RECORD: LiteralString = """record as materialized (
 """
 _OF_RECORD: LiteralString = """
     select * from (select distinct pid, rule, evidence from record) e, lateral (
-        select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at
-        from resource r
+        select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at{keys}
+        from resource r{computed}
         where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible:{criteria}
         order by {r_order} limit %(limit)s
     ) r
     order by {order} limit %(limit)s"""
 _BRANCH: LiteralString = """
-    select r.pid, e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at
-    from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
+    select r.pid, e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at{keys}
+    from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e{computed}
     where {source} and not r.deleted{likely} and :visible:{criteria}
     order by {sort} limit %(limit)s"""
 _OF_RECORD_COUNTED: LiteralString = """
@@ -108,9 +110,15 @@ _LIKELY: LiteralString = """
                 or exists (select from record_alias y where y.pid = r.pid) then true else false end)"""
 
 _SHARED: LiteralString = """
-select type, id, version, received_at, body, id as place, 0 as rid{total} from shared_resource r
+select type, id, version, received_at, body, rid, id as place{total} from shared_resource r
 where r.type = %(type)s and not r.deleted{criteria}
 order by r.id limit %(limit)s"""
+_SHARED_SORTED: LiteralString = """
+select h.*, {place} as place{total} from (
+    select r.type, r.id, r.version, r.received_at, r.body, r.rid{keys} from shared_resource r{computed}
+    where r.type = %(type)s and not r.deleted{criteria}
+    order by {r_order} limit %(limit)s
+) h order by {order}"""
 _SHARED_COUNT: LiteralString = """
 select count(*) as total from (
     select from shared_resource r where r.type = %(type)s and not r.deleted{criteria} limit %(most)s::bigint + 1
@@ -125,14 +133,22 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, mos
     scope = Scope(query.type, key, kind)
     driver = choose(query, scope)
     criteria, params = _criteria(query, scope, driver.answers)
-    if after:
-        moment, _, rid = after.rpartition(" ")
-        params |= {"after_at": moment, "after_rid": int(rid)}
-        sign: LiteralString = ">" if query.oldest_first else "<"
-        criteria += " and (r.sort_at, r.rid) " + sign + " (%(after_at)s::timestamptz, %(after_rid)s)"
-    shape = _Shape(kind, driver.record, tuple(driver.sources), criteria, driver.either, query.oldest_first, most > 0)
-    params |= driver.params | {"type": query.type, "count": query.count, "limit": query.count + 1, "most": most}
-    return Compiled(_search(shape), params, driver.name)
+    order = order_of(query, scope)
+    beyond, place = following(order, after)
+    shape = _Shape(
+        kind,
+        driver.record,
+        tuple(driver.sources),
+        criteria,
+        driver.either,
+        beyond,
+        order.keys,
+        order.descending,
+        most > 0,
+    )
+    params |= driver.params | place | order.params
+    params |= {"type": query.type, "count": query.count, "limit": query.count + 1, "most": most}
+    return Compiled(_search(shape), params, driver.name, order.width)
 
 
 def compile_count(query: Query, kind: Kind, key: bytes, most: int) -> Compiled:
@@ -152,19 +168,26 @@ class _Shape(NamedTuple):
     sources: tuple[Source, ...]
     criteria: LiteralString
     either: bool = False
-    oldest_first: bool = False
+    beyond: LiteralString = ""
+    keys: tuple[tuple[LiteralString, LiteralString, bool], ...] = ()
+    descending: bool = True
     counted: bool = False
 
 
 @lru_cache(maxsize=2000)
 def _search(shape: _Shape) -> LiteralString:
-    way: LiteralString = "" if shape.oldest_first else " desc"
-    text = _SEARCH.replace("{hits}", _hits(shape, way))
+    order = Order(shape.keys, shape.descending)
+    text = _SEARCH.replace("{hits}", _hits(shape, order))
     text = text.replace("{total}", ", (select number from told) as total" if shape.counted else "")
     text = text.replace("{disclosed}", _DISCLOSED if shape.counted else "shown")
-    for name, alias in _ORDERS:
-        text = text.replace(name, _order(alias, way))
-    return _whole(text, shape, counted=shape.counted)
+    return _whole(_in_order(text, order), shape, counted=shape.counted)
+
+
+def _in_order(text: LiteralString, order: Order) -> LiteralString:
+    text = text.replace("{place}", place(order)).replace("{computed}", computed(order))
+    text = text.replace("{keys}", columns(order, "k.")).replace("{order}", ordered(order, ""))
+    inner = ordered(order, "k.", rid="r.rid") if order.keys else ordered(order, "r.")
+    return text.replace("{r_order}", inner).replace("{h_order}", ordered(order, "h."))
 
 
 @lru_cache(maxsize=500)
@@ -182,18 +205,13 @@ def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralStrin
     return " ".join(text.split())
 
 
-_ORDERS: tuple[tuple[LiteralString, LiteralString], ...] = (("{order}", ""), ("{r_order}", "r."), ("{h_order}", "h."))
-
-
-def _order(alias: LiteralString, way: LiteralString) -> LiteralString:
-    return alias + "sort_at" + way + ", " + alias + "rid" + way
-
-
-def _hits(shape: _Shape, way: LiteralString) -> LiteralString:
-    branches = [_OF_RECORD.replace("{criteria}", shape.criteria)] if shape.record else []
+def _hits(shape: _Shape, order: Order) -> LiteralString:
+    criteria = shape.criteria + shape.beyond
+    branches = [_OF_RECORD.replace("{criteria}", criteria)] if shape.record else []
     for source in shape.sources:
-        text = _filled(_BRANCH, source, shape)
-        branches.append(text.replace("{sort}", source.sort_at + way + ", " + source.rid + way))
+        text = _filled(_BRANCH, source, shape, criteria)
+        by = ordered(order, "k.", rid=source.rid) if order.keys else ordered(order, "", source.sort_at, source.rid)
+        branches.append(text.replace("{sort}", by))
     if len(branches) == 1:
         return branches[0]
     return "\n    select * from (" + _union(branches) + ") b order by {order} limit %(limit)s"
@@ -202,11 +220,11 @@ def _hits(shape: _Shape, way: LiteralString) -> LiteralString:
 def _matches(shape: _Shape) -> LiteralString:
     """Return every row that matches, by its record, in no order."""
     branches = [_OF_RECORD_COUNTED.replace("{criteria}", shape.criteria)] if shape.record else []
-    return _union(branches + [_filled(_BRANCH_COUNTED, source, shape) for source in shape.sources])
+    return _union(branches + [_filled(_BRANCH_COUNTED, source, shape, shape.criteria) for source in shape.sources])
 
 
-def _filled(branch: LiteralString, source: Source, shape: _Shape) -> LiteralString:
-    text = branch.replace("{tables}", source.tables).replace("{criteria}", shape.criteria)
+def _filled(branch: LiteralString, source: Source, shape: _Shape, criteria: LiteralString) -> LiteralString:
+    text = branch.replace("{tables}", source.tables).replace("{criteria}", criteria)
     return text.replace("{source}", (_MANY if shape.either else "") + source.where)
 
 
@@ -218,15 +236,20 @@ def _union(branches: list[LiteralString]) -> LiteralString:
 
 
 def compile_shared(query: Query, key: bytes, after: str = "", *, most: int = 0) -> Compiled:
-    """Compile a search of resources that belong to no patient, in the order of their ids; `most` as above."""
-    found, params = _criteria(query, Scope(query.type, key, "system", shared=True))
-    criteria = found
-    if after:
-        criteria += "\n      and r.id > %(after)s"
-        params["after"] = after
-    total = ", (" + _SHARED_COUNT.replace("{criteria}", found) + ") as total" if most else ""
-    text = _SHARED.replace("{criteria}", criteria).replace("{total}", total)
-    return Compiled(text, params | {"type": query.type, "limit": query.count + 1, "most": most}, "shared")
+    """Compile a search of resources that belong to no patient, in the order of their ids without `_sort`; as above."""
+    scope = Scope(query.type, key, "system", shared=True)
+    criteria, params = _criteria(query, scope)
+    total = ", (" + _SHARED_COUNT.replace("{criteria}", criteria) + ") as total" if most else ""
+    order = order_of(query, scope)
+    if query.sort:
+        beyond, last = following(order, after)
+        text = _in_order(_SHARED_SORTED, order)
+    else:
+        beyond, last = (" and r.id > %(after)s", {"after": after}) if after else ("", {})
+        text = _SHARED
+    text = text.replace("{criteria}", criteria + beyond).replace("{total}", total)
+    params |= last | order.params | {"type": query.type, "limit": query.count + 1, "most": most}
+    return Compiled(text, params, "shared", order.width)
 
 
 def compile_shared_count(query: Query, key: bytes, most: int) -> Compiled:
