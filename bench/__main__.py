@@ -4,6 +4,7 @@
 ./run bench --peer hapi                           and HAPI beside it, measured turn about
 ./run bench --url http://localhost:8090/fhir      a server that is already running (--token for its bearer token)
 ./run bench report                                everything that docs/performance.md shows; ten to fifteen minutes
+./run bench kill                                  a thousand kills of server and database, and what was lost
 ./run bench scale                                 64 000 patients: what loading takes, and searches against 1 000
 
 The columns of microseconds are processor time a request, of the server and of PostgreSQL: they depend
@@ -16,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import scale
+from bench import kill, scale
 from bench.peers import PEERS
 from bench.report import report
 from bench.workloads import WORKLOADS
@@ -54,6 +55,8 @@ def main() -> None:
     if sys.argv[1:2] == ["scale"]:
         scale.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["kill"]:
+        sys.exit(kill.main(sys.argv[2:]))
     given = _arguments()
     lines: list[str] = []
 

@@ -1,10 +1,12 @@
-"""The client's own memory: what it sent, what was acknowledged, each line fsynced before it goes on."""
+"""The client's own memory: what it sent and what was acknowledged, noted before it goes on.
+
+No kill reaches the process that keeps it, nor the disk that it lies on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,10 @@ Kind = str  # create | update | transaction | message | read
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request. `places` are [type, id, version] acknowledged; `digest` is of the content sent."""
+    """One request. `places` are [type, id, version] acknowledged; `digest` is of the content sent.
+
+    `round` is the number of the kill that came next.
+    """
 
     key: str
     kind: Kind
@@ -24,6 +29,7 @@ class Line:
     digest: str = ""
     request: str = ""
     places: list[list[Any]] = field(default_factory=list)
+    round: int = 0
 
 
 def digest_of(resource: dict[str, Any]) -> str:
@@ -33,26 +39,34 @@ def digest_of(resource: dict[str, Any]) -> str:
 
 
 class Ledger:
-    """An append-only file; a line is on disk when `note` returns."""
+    """Every line, in memory and in an append-only file that stays when the test is over."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8")
-        self._path = path
-        self.acknowledged = 0
+        self.told: dict[str, Line] = {}
+        self.open: dict[str, Line] = {}
+        self.round = 0
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def note(self, line: Line) -> None:
-        """Write one line durably."""
+    @property
+    def acknowledged(self) -> int:
+        """How much has been acknowledged so far."""
+        return len(self.told)
+
+    def sent(self, key: str, kind: Kind) -> None:
+        """Note that a request is about to be sent."""
+        self.open[key] = Line(key, kind, acknowledged=False, round=self.round)
+        self._write(self.open[key])
+
+    def answered(self, line: Line) -> None:
+        """Note what was acknowledged."""
+        self.open.pop(line.key, None)
+        self.told[line.key] = line
+        self._write(line)
+
+    def _write(self, line: Line) -> None:
         self._file.write(json.dumps(asdict(line)) + "\n")
         self._file.flush()
-        os.fsync(self._file.fileno())
-        self.acknowledged += line.acknowledged
-
-    def read(self) -> tuple[dict[str, Line], set[str]]:
-        """Return the acknowledged lines, and the keys that were sent and never answered."""
-        lines = [Line(**json.loads(text)) for text in self._path.read_text(encoding="utf-8").splitlines()]
-        acknowledged = {line.key: line for line in lines if line.acknowledged}
-        return acknowledged, {line.key for line in lines} - acknowledged.keys()

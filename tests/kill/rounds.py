@@ -1,109 +1,183 @@
-"""Kill the server and the postmaster, turn about, under concurrent writers; then hold it to the ledger.
+"""Kill under concurrent writers, again and again, and hold what is left to the ledger.
 
-By hand, two hundred times:
-
-    .venv/bin/python -m tests.kill.rounds --rounds 200
+`./run bench kill` does it a thousand times.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import sys
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from random import Random
+from statistics import median
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import httpx
 
-from tests.folders import open_folder
 from tests.kill.ledger import Ledger
-from tests.kill.verdict import problems
-from tests.kill.victim import FACTORY, Victim
+from tests.kill.verdict import Problem, problems
+from tests.kill.victim import FACTORY, KINDS, Victim
 from tests.kill.writers import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
 WRITERS = 4
+BETWEEN = (4, 16)
+"""So many requests are acknowledged between two kills, so that each has something to lose."""
+PATIENCE = 100
+MOMENT = 0.05
+"""A kill comes up to so many seconds later: within the time that a write takes."""
+JUDGED_EVERY = 50
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """What came of it: how much was acknowledged, how much left open, and what was wrong."""
+    """What came of it. `away` is how long after each kill the next request was acknowledged, in seconds."""
 
-    acknowledged: int
-    unanswered: int
-    problems: list[str]
+    kinds: list[str]
+    acknowledged: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    away: dict[str, list[float]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def table(self) -> str:
+        """Write it as a table in Markdown, one row a kind of kill."""
+        head = ["killed", "times", "acknowledged before", "lost", "torn", "log apart", "wrong answers"]
+        lines = [[*head, "back after s (median, most)"], ["---"] * 8]
+        faults = Counter((self._kind(p), p.fault) for p in self.problems)
+        for kind in (*KINDS, "?"):
+            wrong = [faults[kind, fault] for fault in ("lost", "torn", "log", "answer")]
+            times = self.kinds.count(kind)
+            if times or any(wrong):
+                away = self.away.get(kind) or [0.0]
+                cells = [kind, times, self.acknowledged[kind], *wrong, f"{median(away):.1f}, {max(away):.1f}"]
+                lines.append([str(cell) for cell in cells])
+        total = [sum(n for (_, fault), n in faults.items() if fault == f) for f in ("lost", "torn", "log", "answer")]
+        lines.append([str(c) for c in ["**all**", len(self.kinds), self.acknowledged.total(), *total, ""]])
+        return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+    def _kind(self, problem: Problem) -> str:
+        return self.kinds[problem.round] if 0 <= problem.round < len(self.kinds) else "?"
 
 
-async def rounds(folder: Path, count: int, *, factory: str = FACTORY, seed: int = 1) -> Outcome:
-    """Write and kill `count` times, and return what the ledger says of the end."""
+def plan(count: int, rng: Random) -> list[str]:
+    """Return so many kinds of kill, in the shares of KINDS, in a random order."""
+    wanted = [kind for kind, share in KINDS.items() for _ in range(-(-count * share // 100))]
+    chosen = rng.sample(wanted, count)
+    rng.shuffle(chosen)
+    return chosen
+
+
+async def rounds(
+    folder: Path,
+    kinds: Sequence[str],
+    *,
+    factory: str = FACTORY,
+    seed: int = 1,
+    told: Callable[[int], None] = lambda _: None,
+) -> Outcome:
+    """Write and kill, and return what the ledger says of it; `told` hears the number of each kill that is over."""
     rng = Random(seed)
+    outcome = Outcome(list(kinds))
     ledger = Ledger(folder / "ledger.jsonl")
     victim = Victim(folder, factory)
-    await asyncio.to_thread(victim.start)
     writers = [Writer(victim.address, ledger, n, victim.header) for n in range(WRITERS)]
+    try:
+        await asyncio.to_thread(victim.start)
+        judge = _Judge(victim, ledger, writers, outcome)
+        for first in range(0, len(kinds), JUDGED_EVERY):
+            async with _writing(writers) as tasks:
+                for number, kind in list(enumerate(kinds))[first : first + JUDGED_EVERY]:
+                    ledger.round = number
+                    await _acknowledged(ledger, rng.randint(*BETWEEN), tasks)
+                    await asyncio.sleep(rng.uniform(0, MOMENT))
+                    await asyncio.to_thread(victim.kill, kind, rng)
+                    dead = monotonic()
+                    await _acknowledged(ledger, 1, tasks)
+                    outcome.away.setdefault(kind, []).append(monotonic() - dead)
+                    told(number + 1)
+            await judge.new()
+        await judge.all()
+    finally:
+        ledger.close()
+        await asyncio.to_thread(victim.stop)
+    return outcome
+
+
+@asynccontextmanager
+async def _writing(writers: list[Writer]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Let them write; at the end each finishes what it is at."""
     stop = asyncio.Event()
     tasks = [asyncio.create_task(writer.write(stop)) for writer in writers]
     try:
-        for number in range(count):
-            await _some_answers(ledger, tasks)
-            await asyncio.sleep(rng.uniform(0, 0.4))
-            if number % 2:
-                await asyncio.to_thread(victim.kill_postmaster)
-            else:
-                await asyncio.to_thread(victim.kill_server)
-                await asyncio.to_thread(victim.start)
-            await asyncio.to_thread(victim.wait_ready)
+        yield tasks
         stop.set()
         await asyncio.gather(*tasks)
-        return await _judge(victim, ledger, writers)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        ledger.close()
-        await asyncio.to_thread(victim.stop)
 
 
-async def _some_answers(ledger: Ledger, tasks: list[asyncio.Task[None]], wanted: int = 40) -> None:
-    """Let the writers get something acknowledged, so that every kill can lose something."""
-    before = ledger.acknowledged
+async def _acknowledged(ledger: Ledger, wanted: int, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait until so much more has been acknowledged."""
+    before, since = ledger.acknowledged, monotonic()
     while ledger.acknowledged < before + wanted:
         for task in tasks:
             if task.done():
                 task.result()
-        await asyncio.sleep(0.02)
+        assert monotonic() < since + PATIENCE, f"nothing has been acknowledged for {PATIENCE} s"
+        await asyncio.sleep(0.002)
 
 
-async def _judge(victim: Victim, ledger: Ledger, writers: list[Writer]) -> Outcome:
-    told, unsure = ledger.read()
-    async with httpx.AsyncClient(base_url=victim.address, timeout=30) as http:
-        for writer in writers:
-            for key in unsure & writer.messages.keys():
-                await writer.again(http, key)
-    told, open_ = ledger.read()
-    with victim.connect() as connection:
-        found = await asyncio.to_thread(problems, connection, victim.address, victim.header("system"), told, open_)
-    found += [surprise for writer in writers for surprise in writer.surprises]
-    return Outcome(len(told), len(unsure), found)
+class _Judge:
+    """Looks at what is new, now and then, and at the end at everything: a later kill can lose what an earlier left."""
 
+    def __init__(self, victim: Victim, ledger: Ledger, writers: list[Writer], outcome: Outcome) -> None:
+        self._victim = victim
+        self._ledger = ledger
+        self._writers = writers
+        self._outcome = outcome
+        self._judged: set[str] = set()
 
-def main() -> int:
-    """Run rounds from the command line."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--factory", default=FACTORY)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    with open_folder("kills") as folder:
-        outcome = asyncio.run(rounds(folder, given.rounds, factory=given.factory, seed=given.seed))
-    sys.stdout.write(f"{given.rounds} kills: {outcome.acknowledged} acknowledged, {outcome.unanswered} unanswered\n")
-    for problem in outcome.problems[:20]:
-        sys.stdout.write(f"{problem}\n")
-    return len(outcome.problems) > 0
+    async def new(self) -> None:
+        """Judge what has been sent since the last time."""
+        await asyncio.to_thread(self._victim.wait_ready)
+        outcome, before = self._outcome, set(self._judged)
+        self._judged = self._ledger.told.keys() | self._ledger.open.keys()
+        outcome.unanswered += len(self._ledger.open.keys() - before)
+        await self._send_again()
+        for key in self._ledger.told.keys() - before:
+            line = self._ledger.told[key]
+            outcome.acknowledged[outcome.kinds[line.round]] += 1
+        await self._judge(before)
 
+    async def all(self) -> None:
+        """Judge everything once more."""
+        known = {problem.text for problem in self._outcome.problems}
+        found, self._outcome.problems = self._outcome.problems, []
+        await self._judge(set())
+        self._outcome.problems = found + [p for p in self._outcome.problems if p.text not in known]
 
-if __name__ == "__main__":
-    sys.exit(main())
+    async def _judge(self, before: set[str]) -> None:
+        told = [line for key, line in self._ledger.told.items() if key not in before]
+        unsure = [line for key, line in self._ledger.open.items() if key not in before]
+        victim = self._victim
+        with victim.connect() as connection:
+            found = await problems(connection, victim.address, victim.header("system"), told, unsure)
+        for writer in self._writers:
+            found += [Problem("answer", surprise, self._ledger.round) for surprise in writer.surprises]
+            writer.surprises.clear()
+        self._outcome.problems += found
+
+    async def _send_again(self) -> None:
+        """Send the messages again that were never acknowledged, as their senders do."""
+        async with httpx.AsyncClient(base_url=self._victim.address, timeout=60) as http:
+            for writer in self._writers:
+                for key in self._ledger.open.keys() & writer.messages.keys():
+                    await writer.again(http, key)
+                writer.messages.clear()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from overblik.fhir.errors import Unavailable
 from overblik.store.database import Database
-from tests.kill.rounds import rounds
-from tests.kill.victim import Victim
+from tests.folders import open_folder
+from tests.kill.rounds import plan, rounds
+from tests.kill.victim import KINDS, Victim
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from overblik.store.embedded import EmbeddedPostgres
@@ -19,20 +23,32 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.long
 
 
-async def test_everything_acknowledged_survives_twenty_kills(folder: Path) -> None:
-    outcome = await rounds(folder, 20)
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    with open_folder("kill", in_memory=True) as made:
+        yield made
+
+
+async def test_everything_acknowledged_survives_twenty_kills(memory: Path) -> None:
+    kinds = ["backend"] * 11 + ["postmaster"] * 5 + ["worker"] * 3 + ["everything"]
+    Random(1).shuffle(kinds)
+    outcome = await rounds(memory, kinds)
     assert outcome.problems == []
-    assert outcome.acknowledged > 20 * 20
+    assert outcome.acknowledged.total() > 20 * 5
 
 
-@pytest.mark.parametrize("mutant", ["without_barrier", "with_late_log"])
-async def test_the_kill_test_notices_a_broken_promise(folder: Path, mutant: str) -> None:
-    outcome = await rounds(folder, 4, factory=f"tests.kill.mutants:{mutant}")
-    assert outcome.problems
-    if mutant == "without_barrier":
-        assert any("lost" in p or "kept" in p or "404" in p for p in outcome.problems)
-    else:
-        assert any("entry" in p for p in outcome.problems)
+async def test_the_kill_test_notices_an_answer_before_the_commit_is_written(memory: Path) -> None:
+    outcome = await rounds(memory, ["backend"] * 4, factory="tests.kill.mutants:without_barrier")
+    assert "lost" in {problem.fault for problem in outcome.problems}
+
+
+async def test_the_kill_test_notices_a_log_that_comes_after_the_answer(memory: Path) -> None:
+    outcome = await rounds(memory, ["worker", "backend", "worker"], factory="tests.kill.mutants:with_late_log")
+    assert {problem.fault for problem in outcome.problems} == {"log"}
+
+
+def test_a_plan_has_every_kind_of_kill_in_its_share() -> None:
+    assert Counter(plan(1000, Random(1))) == {kind: 10 * share for kind, share in KINDS.items()}
 
 
 def test_the_served_database_waits_for_the_disk(folder: Path) -> None:

@@ -20,10 +20,14 @@ from overblik.trust.keyring import open_keyring
 from overblik.trust.tokens import TestIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from random import Random
 
 FACTORY = "overblik.app.server:create"
-READY_WITHIN = 60
+READY_WITHIN = 120
+WORKER_SETTLES = 7.0
+KINDS = {"backend": 70, "postmaster": 17, "worker": 10, "server": 2, "everything": 1}
+"""What is killed, and how often of a hundred times: what is cheap to start again more often."""
 
 
 class Victim:
@@ -41,6 +45,10 @@ class Victim:
 
     def start(self) -> None:
         """Start it, and return when it is ready."""
+        self._launch()
+        self.wait_ready()
+
+    def _launch(self) -> None:
         environment: Mapping[str, str] = {
             **os.environ,
             "OVERBLIK_DATA": str(self.folder),
@@ -57,7 +65,6 @@ class Victim:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_ready()
 
     def wait_ready(self) -> None:
         """Wait until it answers."""
@@ -70,18 +77,64 @@ class Victim:
         tail = (self.folder / "server.log").read_text(errors="replace")[-2000:]
         raise AssertionError(f"the server did not come back: {tail}")
 
-    def kill_server(self) -> None:
-        """Kill the server's processes, all at once; PostgreSQL lives on."""
+    @property
+    def process(self) -> int:
+        """The server's process, the parent of its workers."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self, kind: str, rng: Random) -> None:
+        """Kill one of KINDS, and start again what nobody else does; return as soon as it is dead."""
+        {
+            "worker": self.kill_worker,
+            "server": self.kill_server,
+            "backend": self.kill_backend,
+            "postmaster": self.kill_postmaster,
+            "everything": self.kill_everything,
+        }[kind](rng)
+
+    def kill_worker(self, rng: Random) -> None:
+        """Kill a worker; its parent starts another. It gives up on one that dies as soon as it is started."""
+        _kill(rng.choice(_some(lambda: [pid for pid in _children(self.process) if _age(pid) > WORKER_SETTLES])))
+
+    def kill_server(self, _: Random) -> None:
+        """Kill the server's processes, all at once, and start it again; PostgreSQL lives on."""
+        self._kill_server()
+        self._launch()
+
+    def kill_backend(self, rng: Random) -> None:
+        """Kill one of PostgreSQL's processes; it ends all the others, and goes back to what is on disk."""
+        found = _some(lambda: [pid for pid in _children(self._postmaster()) if b"startup" not in _command(pid)])
+        serving = [pid for pid in found if b"[local]" in _command(pid)]
+        _kill(rng.choice(serving if serving and rng.random() < 0.8 else found))
+
+    def kill_postmaster(self, _: Random) -> None:
+        """Kill the postmaster; its backends and whatever they had not written die with it."""
+        _kill(self._postmaster())
+
+    def kill_everything(self, _: Random) -> None:
+        """Kill the server and PostgreSQL at one time, and start again."""
+        postmaster = self._postmaster()
+        os.kill(postmaster, signal.SIGKILL)
+        self._kill_server()
+        _kill(postmaster)
+        self._launch()
+
+    def _kill_server(self) -> None:
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def kill_postmaster(self) -> None:
-        """Kill the postmaster; its backends and whatever they had not written die with it."""
-        pid = int((self.postgres.cluster / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
-        while _is_there(pid):
-            time.sleep(0.005)
+    def _postmaster(self) -> int:
+        """Return the postmaster's process, waiting while there is none."""
+
+        def look() -> list[int]:
+            with suppress(OSError, IndexError, ValueError):
+                pid = int((self.postgres.cluster / "postmaster.pid").read_text().split()[0])
+                return [pid] if _is_there(pid) else []
+            return []
+
+        return _some(look)[0]
 
     def stop(self) -> None:
         """Stop it as an operator does."""
@@ -103,8 +156,52 @@ class Victim:
         return {"Authorization": f"Bearer {token}"}
 
 
+def _some(look: Callable[[], list[int]]) -> list[int]:
+    """Look until there is something."""
+    deadline = time.monotonic() + READY_WITHIN
+    while not (found := look()):
+        assert time.monotonic() < deadline, "what is to be killed is not there"
+        time.sleep(0.02)
+    return found
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, if it is still there, and wait until it is not."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    while _is_there(pid):
+        time.sleep(0.005)
+
+
+def _stat(pid: int | str) -> list[str]:
+    """Return what /proc says of a process after its name: state, parent and more."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
+def _age(pid: int) -> float:
+    """Return for how many seconds a process has been there."""
+    with suppress(OSError):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(_stat(pid)[19]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and int(_stat(folder.name)[1]) == parent:
+                found.append(int(folder.name))
+    return sorted(pid for pid in found if _is_there(pid))
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def _is_there(pid: int) -> bool:
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+        return "Z" not in _stat(pid)[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +17,12 @@ from overblik.demo.formats.medcom import Stay, hospital_notification
 from overblik.demo.people import Person, make_person
 from tests.conftest import NOW
 from tests.kill.ledger import Ledger, Line, digest_of
+from tests.kill.verdict import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEYS = "urn:overblik:kill"
+PATIENCE = 40
 FHIR = {"Content-Type": "application/fhir+json"}
 
 
@@ -56,18 +59,29 @@ class Writer:
         jobs = [self._create, self._update, self._transaction, self._message, self._read]
         while not stop.is_set():
             try:
-                async with httpx.AsyncClient(base_url=self._address, timeout=10) as http:
+                async with httpx.AsyncClient(base_url=self._address, timeout=PATIENCE) as http:
                     while not self._patient:
                         await self._open(http)
                     while not stop.is_set():
                         await jobs[self._count % len(jobs)](http)
+            except httpx.TimeoutException as error:
+                self.surprises.append(f"no answer within {PATIENCE} s: {error!r}")
             except (httpx.HTTPError, ConnectionError):
+                await self._wait_ready()
+
+    async def _wait_ready(self) -> None:
+        """Wait until the server says that it is ready, as a client does that was told to come back."""
+        async with httpx.AsyncClient(base_url=self._address, timeout=PATIENCE) as http:
+            while True:
+                with suppress(httpx.HTTPError):
+                    if (await http.get("/readyz")).status_code == 200:
+                        return
                 await asyncio.sleep(0.05)
 
     def _key(self, kind: str) -> str:
         self._count += 1
         key = f"{self._number}-{self._count}"
-        self._ledger.note(Line(key, kind, acknowledged=False))
+        self._ledger.sent(key, kind)
         return key
 
     async def _send(self, http: httpx.AsyncClient, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -75,14 +89,15 @@ class Writer:
         response = await http.request(method, f"/fhir{path}", headers=self._header("source") | FHIR, **content)
         if response.status_code in {200, 201}:
             return response
-        if response.status_code < 500:
+        if response.status_code not in {429, 503} or "retry-after" not in response.headers:
             self.surprises.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
             self._patient, self._last = "", None
         raise ConnectionError(response.text)
 
     def _acknowledge(self, key: str, kind: str, digest: str, response: httpx.Response, *places: list[Any]) -> None:
         request = response.headers["x-request-id"]
-        self._ledger.note(Line(key, kind, acknowledged=True, digest=digest, request=request, places=list(places)))
+        line = Line(key, kind, acknowledged=True, digest=digest, request=request, places=list(places))
+        self._ledger.answered(replace(line, round=self._ledger.round))
 
     async def _open(self, http: httpx.AsyncClient) -> None:
         body = {

@@ -14,6 +14,7 @@ from overblik.fhir.errors import Unavailable
 from overblik.store import wire as wires
 from overblik.store.lanes import Lane
 from overblik.store.pool import Pool
+from overblik.store.server import require_usable
 from overblik.store.wire import Command, Wire, prepared
 from tests.folders import open_folder
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.conftest import Clones
+
+    Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SLOW = "select pg_sleep(20)::text as x"
@@ -68,12 +71,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def between(conninfo: str) -> AsyncIterator[tuple[Between, str]]:
-    """Give what stands between, and how to connect through it."""
+async def between(conninfo: str, answer: Answer | None = None) -> AsyncIterator[tuple[Between, str]]:
+    """Give what stands between, and how to connect through it; `answer` may take its place."""
     folder = conninfo.split("host=")[1].split(maxsplit=1)[0]
     with open_folder("between") as here:
         made = Between(f"{folder}/.s.PGSQL.5432")
-        server = await asyncio.start_unix_server(made, here / ".s.PGSQL.5432")
+        server = await asyncio.start_unix_server(answer or made, here / ".s.PGSQL.5432")
         try:
             yield made, conninfo.replace(folder, str(here))
         finally:
@@ -149,3 +152,26 @@ async def test_a_server_that_falls_silent_is_given_up(
             await wire.close()
 
     await in_loop(loop, work)
+
+
+async def test_a_server_that_starts_is_waited_for(clones: Clones) -> None:
+    conninfo = clones.make()
+    asked = 0
+
+    async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 3:
+            await link(reader, writer)
+            return
+        fields = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        writer.close()
+        await writer.wait_closed()
+
+    async with between(conninfo, starting) as (link, through):
+        with pytest.raises(Unavailable) as refused:
+            await require_usable(through, allow_unsafe=True, patience=0)
+        assert refused.value.code == "database-starting"
+        await require_usable(through, allow_unsafe=True)
+    assert asked == 4

@@ -27,7 +27,8 @@ from overblik.fhir.errors import (
     Unauthenticated,
     Unavailable,
 )
-from overblik.fhir.strict_json import MAX_BYTES
+from overblik.fhir.outcome import operation_outcome
+from overblik.fhir.strict_json import MAX_BYTES, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -124,6 +125,12 @@ class Api:
         if open_:
             return None
         raise Unauthenticated
+
+
+async def refuse(scope: Scope, send: Send, error: Unavailable) -> None:
+    """Answer a request that there is nothing here to answer with."""
+    body = dumps(operation_outcome(list(error.issues)))
+    await _send(send, scope["method"], Response(error.status, body, {"Retry-After": "1"}), uuid4())
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:

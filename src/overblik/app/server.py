@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,13 +13,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from overblik import __version__
-from overblik.api.dispatch import Api
+from overblik.api.dispatch import Api, refuse
 from overblik.api.http import Services
 from overblik.api.routes import ROUTES
 from overblik.app.logs import configure_logs
 from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
-from overblik.fhir.errors import OverblikError, Unauthenticated
+from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
 from overblik.trust.tokens import TEST_MODES, caller_from
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from overblik.trust.identity import Caller
 
 log = structlog.get_logger()
+TRANSIENT = frozenset({"database-down", "database-starting", "database-full", "postgres-did-not-start"})
+"""What may pass by itself when a worker starts; anything else ends it."""
+AGAIN = 0.5
 
 
 def application(run: Runtime) -> ASGIApp:
@@ -70,35 +73,83 @@ def application(run: Runtime) -> ASGIApp:
 
 
 def create() -> ASGIApp:
-    """Return the application of a worker process, as granian's factory."""
+    """Return the application of a worker process, as granian's factory.
+
+    A worker that finds no database serves all the same: it answers 503 until there is one. Were it to
+    end instead, the whole server would end with it, and stay down when the database is back.
+    """
     settings = Settings()
     configure_logs()
     app: list[ASGIApp] = []
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[None]:
-        with server_of(settings) as conninfo:
-            async with runtime(settings, conninfo) as run:
-                app.append(application(run))
-                _settle_memory()
-                numbering = asyncio.create_task(keep_numbering(run.database, run.clock))
-                upkeep = asyncio.create_task(keep_index(run.database))
-                recovery = asyncio.create_task(recover(run))
-                try:
-                    yield
-                finally:
-                    for task in (numbering, upkeep, recovery):
-                        task.cancel()
-                        with suppress(asyncio.CancelledError):
-                            await task
+        tried = asyncio.Event()
+        task = asyncio.create_task(_serve(settings, app, tried))
+        waiting = asyncio.create_task(tried.wait())
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if task.done():
+                await task
+            yield
+        finally:
+            for ending in (task, waiting):
+                ending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await ending
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(opened, receive, send)
         else:
-            await app[0](scope, receive, send)
+            await (app[0] if app else away)(scope, receive, send)
 
     return dispatch
+
+
+async def away(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer while there is no database: alive, and not ready."""
+    error = Unavailable("database-down", "The database cannot be reached; try again shortly.")
+    if scope["path"] == "/livez":
+        await PlainTextResponse("ok\n")(scope, receive, send)
+    elif scope["path"].startswith("/fhir"):
+        await refuse(scope, send, error)
+    else:
+        await PlainTextResponse(f"{error.text}\n", error.status, {"Retry-After": "1"})(scope, receive, send)
+
+
+async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -> None:
+    """Have `app` hold the application while there is a database, until cancelled; tell of the first try."""
+    while True:
+        try:
+            async with _database(settings) as conninfo, runtime(settings, conninfo) as run:
+                app.append(application(run))
+                _settle_memory()
+                works = [keep_numbering(run.database, run.clock), keep_index(run.database), recover(run)]
+                tasks = [asyncio.create_task(work) for work in works]
+                tried.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+        except Unavailable as error:
+            if error.code not in TRANSIENT:
+                raise
+            log.warning("server.waiting", code=error.code)
+            tried.set()
+            await asyncio.sleep(AGAIN)
+        finally:
+            app.clear()
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[str]:
+    """Have a database, started beside the event loop: that can take a while."""
+    with ExitStack() as stack:
+        conninfo = await asyncio.to_thread(stack.enter_context, server_of(settings))
+        yield conninfo
 
 
 async def _live(opened: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send) -> None:

@@ -6,6 +6,8 @@ which in a sentence only, so its sentences are known here.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import psycopg
@@ -31,22 +33,39 @@ _REASONS = (
     ("certificate", "database-tls", "The server's TLS certificate does not hold; look at sslrootcert and the host."),
     ("SSL error", "database-tls", "TLS with the server failed."),
     ("root.crt", "database-tls", "The URL asks for a checked certificate; name the authority in sslrootcert."),
+    ("the database system is", "database-starting", "The database is starting or stopping; try again shortly."),
     ("too many clients", "database-full", "The server has no connection left; raise max_connections."),
     ("remaining connection slots", "database-full", "The server has no connection left; raise max_connections."),
 )
 """What libpq says, our code, our words: the first that fits."""
 
 
-async def require_usable(conninfo: str, *, allow_unsafe: bool = False) -> None:
-    """Return when the server can be used; Unavailable with what is wrong otherwise."""
-    try:
-        connection = await psycopg.AsyncConnection.connect(
-            conninfo, autocommit=True, row_factory=namedtuple_row, connect_timeout=10
-        )
-    except psycopg.ProgrammingError:
-        raise Unavailable("database-url", "The database URL cannot be read; it begins with postgresql://.") from None
-    except psycopg.OperationalError as error:
-        raise _refusal(str(error)) from None
+async def require_usable(conninfo: str, *, allow_unsafe: bool = False, patience: float = 60) -> None:
+    """Return when the server can be used; Unavailable with what is wrong otherwise.
+
+    One that is starting is waited for, up to `patience` seconds: after a crash it first makes itself whole.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            await _ask(conninfo, allow_unsafe=allow_unsafe)
+        except psycopg.ProgrammingError:
+            text = "The database URL cannot be read; it begins with postgresql://."
+            raise Unavailable("database-url", text) from None
+        except psycopg.OperationalError as error:
+            refusal = _refusal(str(error))
+            if refusal.code != "database-starting" or time.monotonic() > until:
+                raise refusal from None
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def _ask(conninfo: str, *, allow_unsafe: bool) -> None:
+    """Ask a server what it is; Unavailable where it will not do."""
+    connection = await psycopg.AsyncConnection.connect(
+        conninfo, autocommit=True, row_factory=namedtuple_row, connect_timeout=10
+    )
     async with connection:
         if connection.info.server_version < OLDEST:
             raise Unavailable("postgres-too-old", f"PostgreSQL 18 or newer is needed; {_version(connection)} runs.")
