@@ -131,7 +131,7 @@ def test_a_page_of_a_record_reads_a_page_of_rows(filled: psycopg.Connection[Any]
 @pytest.mark.parametrize("name", ["gather", "read", "read_versions", "everything"])
 def test_a_decision_reads_the_relations_of_one_record_only(filled: psycopg.Connection[Any], name: str) -> None:
     given: dict[str, Any] = {"pid": 7, "rid": 7, "pids": [7], "types": ["Patient"], "version": None, "limit": 5}
-    given |= dict.fromkeys(("after", "after_patients", "since", "start", "end")) | {"count": 5}
+    given |= dict.fromkeys(("after", "after_patients", "since", "start", "end", "old")) | {"count": 5, "viewer": ""}
     params = NURSE.params(NOW, "read", "") | given
     lines = explained(filled, sql_for(name, NURSE.kind), params)
     removed = [int(line.rpartition(":")[2]) for line in lines if "Rows Removed by Filter" in line]
