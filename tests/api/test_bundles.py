@@ -216,10 +216,13 @@ async def test_a_refusal_says_which_entry_and_undoes_all(
 async def test_updates_of_many_take_as_few_statements_as_one(world: World) -> None:
     ids = [await write(world, patient(cpr)) for cpr in (CPR, OTHER)]
     results = [await write(world, observation(f"Patient/{ids[n % 2]}")) for n in range(12)]
+    subject = {one: f"Patient/{ids[n % 2]}" for n, one in enumerate(results)}
+    versions = dict.fromkeys(results, 0)
     counts = []
     for some in (results[:2], results):
+        versions |= {i: versions[i] + 1 for i in some}
         entries = [
-            entry("PUT", f"Observation/{i}", {**observation(f"Patient/{ids[results.index(i) % 2]}"), "id": i})
+            entry("PUT", f"Observation/{i}", {**observation(subject[i]), "id": i}, ifMatch=f'W/"{versions[i]}"')
             for i in some
         ]
         with counting() as statements:

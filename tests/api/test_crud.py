@@ -75,6 +75,65 @@ async def test_update_needs_the_version_it_was_made_from(world: World) -> None:
     assert (fresh.status_code, fresh.headers["ETag"]) == (200, 'W/"2"')
 
 
+REPLACED: list[tuple[dict[str, str], str | None, int, str]] = [
+    # headers, the body's versionId, status, code; version 2 stands
+    ({}, None, 400, "version-needed"),
+    ({}, "the-last", 400, "version-needed"),
+    ({}, "1", 412, "version-changed"),
+    ({}, "3", 412, "version-changed"),
+    ({}, "2", 200, ""),
+    ({"If-Match": 'W/"1"'}, "2", 412, "version-changed"),
+    ({"If-Match": 'W/"2"'}, "1", 200, ""),
+    ({"If-Match": 'W/"2"'}, None, 200, ""),
+]
+
+
+@pytest.mark.parametrize("in_bundle", [False, True])
+@pytest.mark.parametrize(("headers", "stated", "status", "code"), REPLACED)
+async def test_clinical_content_is_never_overwritten_unseen(
+    world: World, headers: dict[str, str], stated: str | None, status: int, code: str, in_bundle: bool
+) -> None:
+    who = world.source()
+    body = observation(await make_patient(world))
+    made = (await world.post("/Observation", who, body)).json()
+    place = f"Observation/{made['id']}"
+    assert (await world.put(f"/{place}", who, {**made, "status": "amended"})).status_code == 200
+    changed = {**body, "id": made["id"], "status": "corrected"} | (
+        {} if stated is None else {"meta": {"versionId": stated}}
+    )
+    if in_bundle:
+        request = {"method": "PUT", "url": place} | ({"ifMatch": headers["If-Match"]} if headers else {})
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": changed, "request": request}]}
+        answer = await world.post("/", who, bundle)
+    else:
+        answer = await world.put(f"/{place}", who, changed, **headers)
+    assert answer.status_code == status, answer.text
+    if code:
+        assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == code
+    stands = (await world.get(f"/{place}", who)).json()
+    assert stands["status"] == ("amended" if code else "corrected")
+    assert stands["meta"]["versionId"] == ("2" if code else "3")
+
+
+async def test_where_no_version_is_needed(world: World) -> None:
+    """A source's own ids, which restate what its system says; a resource that was deleted; who somebody is."""
+    who = world.source()
+    patient = await make_patient(world)
+    body = observation(patient)
+    for status in (201, 200):
+        answer = await world.put("/Observation/gateway.1", who, {**body, "id": "gateway.1"})
+        assert answer.status_code == status
+    made = (await world.post("/Observation", who, body)).json()["id"]
+    await world.http.delete(f"/fhir/Observation/{made}", headers=who)
+    assert (await world.put(f"/Observation/{made}", who, {**body, "id": made})).status_code == 201
+    assert (await world.put(f"/Patient/{patient}", who, {**PATIENT, "id": patient})).status_code == 200
+    hidden = [
+        await world.put(f"/Observation/{one}", world.source("other"), {**body, "id": one}) for one in (made, "0" * 32)
+    ]
+    assert [answer.status_code for answer in hidden] == [404, 404]
+    assert hidden[0].content == hidden[1].content
+
+
 async def test_every_version_is_kept(world: World) -> None:
     patient = await make_patient(world)
     await world.put(f"/Patient/{patient}", world.source(), {**PATIENT, "id": patient, "gender": "female"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 async def put(world: World, resource: dict[str, Any], who: dict[str, str] | None = None) -> None:
     path = f"/{resource['resourceType']}/{resource['id']}"
-    response = await world.put(path, who or world.source(), resource)
+    response = await world.replace(path, who or world.source(), resource)
     assert response.status_code in {200, 201}, response.text
 
 

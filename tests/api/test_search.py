@@ -283,7 +283,7 @@ async def test_an_update_and_a_deletion_leave_nothing_of_the_old_in_the_index(wo
     who = world.source()
     changed = {"resourceType": "Observation", "id": ids["pressure"], "status": "final", "code": coded(f"{NPU}|X"),
                "subject": {"reference": f"Patient/{ids['inge']}"}, "valueString": "ny"}  # fmt: skip
-    assert (await world.put(f"/Observation/{ids['pressure']}", who, changed)).status_code == 200
+    assert (await world.replace(f"/Observation/{ids['pressure']}", who, changed)).status_code == 200
     deleted = await world.http.delete(f"/fhir/Observation/{ids['weight']}", headers=who)
     assert deleted.status_code in {200, 204}
     still = {"Observation", "Observation?status=final", "Observation?code:missing=false"}

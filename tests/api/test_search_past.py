@@ -86,7 +86,7 @@ class Life:
                 answer = await self.world.http.delete(f"/fhir/Observation/{one}", headers=who)
             else:
                 body = {"resourceType": "Observation", "id": one, "subject": subject, **observation(draw)}
-                answer = await self.world.put(f"/Observation/{one}", who, body)
+                answer = await self.world.replace(f"/Observation/{one}", who, body)
         assert answer.status_code < 300, answer.text
         await self.world.run.drain()
         moment = self.world.clock.now()

@@ -65,6 +65,21 @@ def test_fhirpy_creates_reads_changes_and_deletes(client: SyncFHIRClient) -> Non
         client.reference("Patient", patient.id).to_resource()
 
 
+def test_fhirpy_sends_back_the_version_it_read_and_overwrites_nothing_unseen(client: SyncFHIRClient) -> None:
+    """It knows no If-Match; what it saves carries the `meta.versionId` it was read with."""
+    patient = person(client, "0802661238")
+    mine = client.resource(**result(f"Patient/{patient.id}", 1), resource_type="Observation")
+    mine.save()
+    other = client.reference("Observation", mine.id).to_resource()
+    mine["status"] = "amended"
+    mine.save()
+    assert mine["meta"]["versionId"] == "2"
+    other["status"] = "cancelled"
+    with pytest.raises(MultipleResourcesFound, match="version-changed"):  # what it takes every 412 for
+        other.save()
+    assert other.refresh()["status"] == "amended"
+
+
 def test_fhirpy_searches_page_by_page(client: SyncFHIRClient) -> None:
     patient = person(client, "0202661232")
     for number in range(1, 26):

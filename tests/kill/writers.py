@@ -124,10 +124,12 @@ class Writer:
         if self._last is None:
             return await self._create(http)
         key = self._key("update")
-        identifier, _ = self._last
+        (identifier, version), self._last = self._last, None
         sent = observation(key, self._patient, valueString="ø" * self._rng.randrange(10, 4000))
-        response = await self._send(http, "PUT", f"/Observation/{identifier}", {**sent, "id": identifier})
+        read = {**sent, "id": identifier, "meta": {"versionId": str(version)}}
+        response = await self._send(http, "PUT", f"/Observation/{identifier}", read)
         version = int(response.json()["meta"]["versionId"])
+        self._last = (identifier, version)
         self._acknowledge(key, "update", digest_of(sent), response, ["Observation", identifier, version])
         return None
 

@@ -162,7 +162,7 @@ async def test_a_correction_and_a_withdrawal_are_new_and_the_page_changes_at_onc
     assert readings(await look(world, identifier, who)) == ["190"]
     world.clock.forward(hours=1)
     right = {**observation(90), "id": made, "status": "corrected"}
-    await world.put(f"/Observation/{made}", world.source(), right)
+    await world.replace(f"/Observation/{made}", world.source(), right)
     await world.run.drain()
     o = await look(world, identifier, who)
     assert readings(o) == ["90"]
@@ -189,7 +189,7 @@ async def test_a_withdrawal_is_no_news_to_whoever_never_saw_it(world: World) -> 
 async def test_entered_in_error_leaves_the_overview_at_once(world: World) -> None:
     identifier = await opened(world)
     made = await write(world, observation(190))
-    await world.put(
+    await world.replace(
         f"/Observation/{made}", world.source(), {**observation(190), "id": made, "status": "entered-in-error"}
     )
     assert readings(await look(world, identifier, world.professional(DEPARTMENT))) == []
@@ -208,7 +208,7 @@ async def test_the_past_is_what_was_known_then_and_not_what_happened_by_then(wor
     await world.run.drain()
     second = world.clock.forward(hours=1)
     world.clock.forward(hours=1)
-    await world.put(f"/Observation/{made}", world.source(), {**observation(90, NOW - DAY), "id": made})
+    await world.replace(f"/Observation/{made}", world.source(), {**observation(90, NOW - DAY), "id": made})
     await world.run.drain()
     third = world.clock.forward(hours=1)
     world.clock.forward(hours=1)
@@ -237,7 +237,7 @@ async def test_the_past_is_shown_by_todays_rules(world: World) -> None:
     who = world.professional(DEPARTMENT)
     assert readings(await look(world, identifier, who, asOf=then)) == ["60"]
     gone = {**encounter(DEPARTMENT, NOW - DAY, None), "id": made, "status": "entered-in-error"}
-    await world.put(f"/Encounter/{made}", world.source(), gone)
+    await world.replace(f"/Encounter/{made}", world.source(), gone)
     answer = await world.get(f"/Patient/{identifier}/$overview", who, params={"asOf": then})
     assert answer.status_code == 404
 

@@ -82,7 +82,7 @@ async def test_as_of_gives_each_earlier_state(world: World) -> None:
     await world.run.drain()
     instants.append(world.clock.now())
     world.clock.forward(hours=1)
-    await world.put(f"/Condition/{made}", source, {**body, "id": made, "code": {"text": "KOL"}})
+    await world.replace(f"/Condition/{made}", source, {**body, "id": made, "code": {"text": "KOL"}})
     await world.run.drain()
     instants.append(world.clock.now())
     world.clock.forward(hours=1)

@@ -234,7 +234,7 @@ async def test_a_relation_ends_with_its_evidence(
     made = await write(world, resource)
     assert await sees(world, identifier, DEPARTMENT), what
     changed = {**resource, **change, "id": made}
-    assert (await world.put(f"/{resource['resourceType']}/{made}", world.source(), changed)).status_code == 200
+    assert (await world.replace(f"/{resource['resourceType']}/{made}", world.source(), changed)).status_code == 200
     assert not await sees(world, identifier, DEPARTMENT), what
 
 

@@ -257,6 +257,11 @@ def is_shared(resource_type: str) -> bool:
     return resource_type in _SHARED
 
 
+def is_versioned(resource_type: str) -> bool:
+    """Say whether an update must name the version it replaces: what is clinical, not who somebody is."""
+    return resource_type != "Patient" and not is_shared(resource_type)
+
+
 _PATIENT_OWNED = frozenset({"Task", "MessageHeader", "Binary", "Bundle", "Device", "GuidanceResponse", "Contract"})
 _SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
 

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from overblik.fhir.errors import Conflict, Gone, NotFound, PreconditionFailed, Unprocessable
+from overblik.fhir.errors import Conflict, Gone, Malformed, NotFound, PreconditionFailed, Unprocessable
 from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
 from overblik.fhir.index import patient_references
 from overblik.fhir.references import parse_reference
@@ -18,7 +18,7 @@ from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
-from overblik.trust.access import is_shared
+from overblik.trust.access import is_shared, is_versioned
 from overblik.trust.evidence import Durations, relations
 from overblik.trust.organisations import store_organisation
 from overblik.trust.rows import Row, as_row, unregistered
@@ -130,7 +130,9 @@ class Work:
     ) -> Stored:
         """Replace the caller's own resource; a new id is taken only in the caller's namespace.
 
-        `new` asks for a resource that must not be there yet (If-None-Match: *).
+        `new` asks for a resource that must not be there yet (If-None-Match: *). Who replaces clinical content under
+        an id of ours says which version, by If-Match or by the body's own versionId: a change that the writer
+        has not seen is never overwritten.
         """
         if resource.get("resourceType") != resource_type or resource.get("id") != resource_id:
             text = "The resource's type and id must be those of the address."
@@ -142,7 +144,7 @@ class Work:
             raise NotFound
         if new and not row.deleted:
             raise PreconditionFailed("exists", "The resource is there already.", expression="http.If-None-Match")
-        _require_version(row, if_match)
+        _require_version(row, self._replaced(row, resource) if if_match is None else if_match)
         source = source_of(self.caller, resource)
         if is_shared(resource_type):
             return await self._put_shared(resource, row.version + 1, source)
@@ -156,6 +158,17 @@ class Work:
         )  # fmt: skip
         return self._stage(staged, created=row.deleted)
 
+    def _replaced(self, row: Any, resource: Json) -> int | None:
+        """Return the version that a body without If-Match replaces; Malformed where it must say so and does not."""
+        kind, own = resource["resourceType"], resource["id"].startswith(f"{self.caller.via}.")
+        if row.deleted or own or not is_versioned(kind):
+            return None
+        stated = str(resource.get("meta", {}).get("versionId", ""))
+        if not stated.isascii() or not stated.isdigit():
+            text = "Say which version this replaces: If-Match, or meta.versionId as you read it."
+            raise Malformed("version-needed", text, expression="http.If-Match", kind="required")
+        return int(stated)
+
     async def patch(
         self, resource_type: str, resource_id: str, change: Callable[[Json], Json], *, if_match: int | None = None
     ) -> Stored:
@@ -167,7 +180,7 @@ class Work:
         if row.deleted:
             raise Gone("deleted", "This resource was deleted.")
         current = unpack(resource_type, resource_id, row.version, row.received_at, row.body)
-        return await self.update(resource_type, resource_id, change(current))
+        return await self.update(resource_type, resource_id, change(current), if_match=row.version)
 
     async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> Stored:
         """Mark the caller's own resource as deleted; every version stays."""

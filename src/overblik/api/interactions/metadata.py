@@ -11,6 +11,7 @@ from overblik.api.patching import FORMATS
 from overblik.fhir.definitions import r4
 from overblik.fhir.query import searchable
 from overblik.fhir.strict_json import dumps
+from overblik.trust.access import is_versioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ def _resource(name: str, codes: set[str], routes: list[Route]) -> dict[str, Any]
     return {
         "type": name,
         "interaction": [{"code": code} for code in _TYPE_CODES if code in codes],
-        "versioning": "versioned",
+        "versioning": "versioned-update" if is_versioned(name) else "versioned",
         "readHistory": "vread" in codes,
         "updateCreate": True,
         "conditionalCreate": "create" in codes,
