@@ -31,6 +31,7 @@ from overblik.courses.parts import (
 )
 from overblik.fhir.reading import code_of, display_of, extensions, moment, parts, phone_of, token_of, words_of
 from overblik.shown import Shown
+from overblik.trust.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,6 +149,7 @@ def _course(
     )
 
 
+@once
 def _has_died(entry: Entry) -> bool:
     resource = entry.resource
     if entry.type == "Patient":

@@ -7,6 +7,7 @@ every member's origin, and says by which rule it was merged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ class Merged:
 def merge(entries: Iterable[Entry], key: Callable[[Entry], Hashable | None], rule: str) -> list[Merged]:
     """Merge entries with the same exact key; an entry without a key stands alone."""
     groups: dict[Hashable, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda e: e.reference):
+    for entry in sorted(entries, key=_reference):
         exact = key(entry)
         groups.setdefault(("alone", entry.reference) if exact is None else ("key", exact), []).append(entry)
     return [Merged(tuple(g), rule if len(g) > 1 else "") for g in groups.values()]
+
+
+_reference = attrgetter("reference")
 
 
 def alike(items: Iterable[Merged], key: Callable[[Entry], Hashable | None]) -> dict[str, tuple[str, ...]]:

@@ -244,15 +244,17 @@ def value_of(observation: Json) -> str:
 
 
 def _result(ctx: Context, key: tuple[str, str, str], items: list[Merged]) -> Result:
-    ordered = sorted((m.newest for m in items), key=_time, reverse=True)
-    resource = ordered[0].resource
-    return Result(
-        name=words_of(resource.get("code", {})),
-        code=key[1],
-        unit=key[2],
-        range=_range(resource),
-        readings=tuple(_reading(ctx, e) for e in ordered),
-    )
+    ordered = [m.newest for m in items]
+    if len(ordered) > 1:
+        ordered.sort(key=_time, reverse=True)
+    name, normal = _described(ordered[0])
+    return Result(name, key[1], key[2], normal, tuple([_reading(ctx, e) for e in ordered]))
+
+
+@once
+def _described(entry: Entry) -> tuple[str, str]:
+    """Return a measurement's name and its normal range."""
+    return words_of(entry.resource.get("code", {})), _range(entry.resource)
 
 
 @once
