@@ -7,6 +7,7 @@ what has been worked out from it alone (`once`).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,31 +76,26 @@ def entry_of(row: Any) -> Entry:
 
 
 class Kept:
-    """Entries by (rid, version), the least lately used given up first, in halves."""
+    """Entries by (rid, version), the least lately used given up first."""
 
     def __init__(self, most: int = KEPT_BYTES) -> None:
-        self._half = most // 2
-        self._new: dict[tuple[int, int], tuple[Entry, int]] = {}
-        self._old: dict[tuple[int, int], tuple[Entry, int]] = {}
+        self._most = most
+        self._kept: OrderedDict[tuple[int, int], tuple[Entry, int]] = OrderedDict()
         self._size = 0
 
     def get(self, rid: int, version: int, recorded: datetime | None) -> Entry | None:
         """Return an entry that is kept, and was last told at the same time; a fact told again is told anew."""
         key = rid, version
-        found = self._new.get(key)
-        if found is None:
-            found = self._old.pop(key, None)
-            if found is None:
-                return None
-            self._put(key, found)
-        return found[0] if found[0].recorded == recorded else None
+        found = self._kept.get(key)
+        if found is None or found[0].recorded != recorded:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
 
     def put(self, rid: int, version: int, entry: Entry, size: int) -> None:
         """Keep an entry made from `size` bytes."""
-        self._put((rid, version), (entry, size + BESIDE))
-
-    def _put(self, key: tuple[int, int], item: tuple[Entry, int]) -> None:
-        if self._size + item[1] > self._half:
-            self._old, self._new, self._size = self._new, {}, 0
-        self._new[key] = item
-        self._size += item[1]
+        known = self._kept.pop((rid, version), None)
+        self._kept[rid, version] = entry, size + BESIDE
+        self._size += size + BESIDE - (known[1] if known else 0)
+        while self._size > self._most:
+            self._size -= self._kept.popitem(last=False)[1][1]
