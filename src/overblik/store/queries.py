@@ -9,7 +9,8 @@ cluster; `cross` goes by another key or over several records; `shared` only to r
 that each declares one.
 
 Placeholders are filled in once: `:permit:`, `:visible:` (row `r`) and `:visible_entry:` (row `q`)
-for each kind of access from store/visibility.py; `:log_columns:` and `:log_values:` stand for what
+for each kind of access from store/visibility.py; where a statement looks at many rows of the records
+`pids` it begins with `blocks as materialized (:blocks:)` and says `:visible_given:`; `:log_columns:` and `:log_values:` stand for what
 every log entry has in common. A log entry also queues itself for its number (`queued`).
 """
 
@@ -21,7 +22,7 @@ from functools import cache
 from importlib import resources
 from typing import LiteralString
 
-from overblik.store.visibility import KINDS, Kind, permit, visible
+from overblik.store.visibility import KINDS, Kind, blocks, permit, visible
 
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
 
@@ -93,7 +94,8 @@ def sql_for(name: str, kind: Kind) -> LiteralString:
 def fill(text: LiteralString, kind: Kind) -> LiteralString:
     """Fill in the placeholders of one kind of access."""
     text = queued(text).replace(":permit:", permit(kind)).replace(":visible_entry:", visible(kind, "q"))
-    return text.replace(":visible:", visible(kind))
+    text = text.replace(":blocks:", blocks(kind, "any(%(pids)s::bigint[])"))
+    return text.replace(":visible_given:", visible(kind, given=True)).replace(":visible:", visible(kind))
 
 
 def queued(text: LiteralString) -> LiteralString:

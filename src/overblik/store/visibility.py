@@ -25,18 +25,19 @@ _SAME_RECORD: LiteralString = """{a} = any(array(
         select same.pid from record_alias same join record_alias given on given.root = same.root
         where given.pid = {b}))"""
 
-_DENIED: LiteralString = """exists (
-    select from deny d
-    where d.pid = {row}.pid
+_IN_FORCE: LiteralString = """
       and d.valid_from <= %(now)s and d.valid_until > %(now)s
       and (d.person is null or d.person = %(person)s)
-      and (d.org is null or d.org = %(org)s or (d.sub_units and d.org = any(%(orgs)s::text[])))
+      and (d.org is null or d.org = %(org)s or (d.sub_units and d.org = any(%(orgs)s::text[])))"""
+_COVERS: LiteralString = """
       and (d.rid is null or d.rid = {row}.rid)
       and (d.type is null or d.type = {row}.type)
       and (d.source is null or d.source = {row}.source or d.source = any({row}.origins))
       and ((d.data_from is null and d.data_until is null) or {row}.type <> 'Patient')
       and (d.data_from is null or {row}.clinical_to is null or d.data_from < {row}.clinical_to)
-      and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from))"""
+      and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from)"""
+_DENIED: LiteralString = "exists (select from deny d where d.pid = {row}.pid" + _IN_FORCE + _COVERS + ")"
+_BLOCKED: LiteralString = "exists (select from blocks d where d.pid = {row}.pid" + _COVERS + ")"
 
 _RELATION: LiteralString = """
     select l.kind as rule, l.rid as evidence, l.valid_until as until
@@ -81,9 +82,18 @@ def permit(kind: Kind) -> LiteralString:
     return "select 'system' as rule, null::bigint as evidence where t.pid is not null"
 
 
-def visible(kind: Kind, row: LiteralString = "r") -> LiteralString:
-    """Return the condition under which a resource row of a permitted record may be seen."""
-    return _VISIBLE[kind].replace("{row}", row)
+def blocks(kind: Kind, pids: LiteralString) -> LiteralString:
+    """Return the query `blocks`: every block in force on these records, looked up once and not for each row."""
+    return "select * from deny d where d.pid = " + pids + _IN_FORCE if kind == "professional" else "select"
+
+
+def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False) -> LiteralString:
+    """Return the condition under which a resource row of a permitted record may be seen.
+
+    `given` says that the statement has the `blocks` of the record.
+    """
+    text = _VISIBLE[kind].replace(_DENIED, _BLOCKED) if given else _VISIBLE[kind]
+    return text.replace("{row}", row)
 
 
 _SELF: LiteralString = """exists (select from person_key k

@@ -9,6 +9,7 @@ from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
 from overblik.store.search.conditions import Scope, condition
 from overblik.store.search.drivers import Source, choose
 from overblik.store.search.order import Order, columns, computed, following, order_of, ordered, place
+from overblik.store.visibility import blocks
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Criterion, Query
@@ -83,12 +84,13 @@ _RECORD: LiteralString = """record as materialized (
     select w.pid, e.rule, e.evidence
     from ({who}) w, lateral (select w.pid as pid) t, lateral (:permit:) e
 ),
+blocks as materialized ({blocks}),
 """
 _OF_RECORD: LiteralString = """
     select * from (select distinct pid, rule, evidence from record) e, lateral (
         select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at{keys}
         from resource r{computed}
-        where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible:{criteria}
+        where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible_given:{criteria}
         order by {r_order} limit %(limit)s
     ) r
     order by {order} limit %(limit)s"""
@@ -99,7 +101,7 @@ _BRANCH: LiteralString = """
     order by {sort} limit %(limit)s"""
 _OF_RECORD_COUNTED: LiteralString = """
     select e.pid, e.rule, e.evidence from (select distinct pid, rule, evidence from record) e, resource r
-    where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible:{criteria}"""
+    where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible_given:{criteria}"""
 _BRANCH_COUNTED: LiteralString = """
     select r.pid, e.rule, e.evidence
     from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e
@@ -198,6 +200,7 @@ def _count(shape: _Shape) -> LiteralString:
 def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralString:
     """Fill in what every statement has; short, for it is sent and parsed again."""
     record = _RECORD.replace("{who}", shape.record) if shape.record else ""
+    record = record.replace("{blocks}", blocks(shape.kind, "any(array(select pid from record))"))
     text = text.replace("{record}", (_SIDE if shape.either else "") + record)
     text = text.replace("{counted}", _COUNTED.replace("{matches}", _matches(shape)) if counted else "")
     text = text.replace("{likely}", _LIKELY if shape.kind == "professional" else "")

@@ -176,6 +176,7 @@ order by v.version desc limit 1;
 -- One page of all current resources of a record, Patients first, entered by a Patient that the caller
 -- may see. The period is that of care: what has no date is of every period.
 with t as (select %(pid)s::bigint as pid),
+blocks as materialized (:blocks:),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
     where exists (select from resource q
@@ -185,7 +186,7 @@ hit as materialized (
     select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
     from p, resource r left join change c on c.pid = r.pid and c.cid = r.cid
     where r.pid = any(%(pids)s::bigint[]) and not r.deleted
-      and (%(types)s::text[] is null or r.type = any(%(types)s::text[])) and :visible:
+      and (%(types)s::text[] is null or r.type = any(%(types)s::text[])) and :visible_given:
       and (%(since)s::timestamptz is null or c.instant is null or c.instant >= %(since)s)
       and (%(start)s::timestamptz is null or r.clinical_to is null or r.clinical_to > %(start)s)
       and (%(end)s::timestamptz is null or r.clinical_from is null or r.clinical_from < %(end)s)
@@ -210,6 +211,7 @@ from t left join p on true left join hit h on true order by h.type <> 'Patient',
 -- The Observations of a record that the caller may see, to choose among. Not logged, because nothing of
 -- it is disclosed: what is chosen is read by `read_rows`, which decides again and logs.
 with t as (select %(pid)s::bigint as pid),
+blocks as materialized (:blocks:),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
     where exists (select from resource q
@@ -218,12 +220,13 @@ p as materialized (
 select p.rule, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
 from t left join p on true
      left join resource r on p.rule is not null and r.pid = any(%(pids)s::bigint[])
-          and r.type = 'Observation' and not r.deleted and :visible:;
+          and r.type = 'Observation' and not r.deleted and :visible_given:;
 
 -- name: read_rows
 -- scope: patient
 -- Current resources of one record by row key, entered by a Patient that the caller may see.
 with t as (select %(pid)s::bigint as pid),
+blocks as materialized (:blocks:),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
     where exists (select from resource q
@@ -232,7 +235,7 @@ p as materialized (
 shown as materialized (
     select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
     from p, resource r
-    where r.pid = any(%(pids)s::bigint[]) and r.rid = any(%(rids)s::bigint[]) and not r.deleted and :visible:
+    where r.pid = any(%(pids)s::bigint[]) and r.rid = any(%(rids)s::bigint[]) and not r.deleted and :visible_given:
 ),
 logged as (
     insert into access_log :log_columns:

@@ -91,6 +91,7 @@ select type, id, version, received_at, body, deleted, content_type, raw from sho
 -- withdrawal can be told. A `viewer` has now looked: what they had seen, and when, is answered
 -- (`baseline`, `before`); a visit lasts until half an hour without a look.
 with t as (select %(pid)s::bigint as pid),
+blocks as materialized (:blocks:),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
     where exists (select from resource q
@@ -99,7 +100,7 @@ p as materialized (
 shown as materialized (
     select r.rid, r.version, r.deleted, r.recorded_at, r.received_at, r.cid, r.created_cid
     from p, resource r
-    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
+    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible_given:
 ),
 numbered as materialized (
     select c.cid, c.seq, c.old from (select cid, received_at < %(old)s as old from shown
@@ -143,6 +144,7 @@ from t left join p on true left join look l on true,
 -- The same as it was known at an instant: the versions sequenced by then, under today's rules. Nobody has
 -- looked.
 with t as (select %(pid)s::bigint as pid),
+blocks as materialized (:blocks:),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit:) e
     where exists (select from resource q
@@ -156,7 +158,7 @@ versions as (
         union all
         select h.version, h.deleted, h.recorded_at, h.cid from history h where h.pid = r.pid and h.rid = r.rid
     ) v
-    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible:
+    where r.pid = any(%(pids)s::bigint[]) and r.type = any(%(types)s::text[]) and :visible_given:
 ),
 shown as materialized (
     select distinct on (v.rid) v.*
