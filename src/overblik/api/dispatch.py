@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from overblik.api.http import Request, Response, Services, shaped
-from overblik.api.matching import find, matches
+from overblik.api.matching import choose, matches
 from overblik.api.negotiation import outcome_in
 from overblik.fhir.errors import (
     Malformed,
@@ -88,7 +88,7 @@ class Api:
         known = matches(routes, path)
         wanted = "GET" if method == "HEAD" else method
         caller = await self._caller(headers, request_id, open_=wanted in known and known[wanted][0].open)
-        route, named = find(routes, method, path)
+        route, named = choose(known, method)
         body = await read_body(headers, receive) if method in _WITH_BODY else b""
         request = Request(
             method=method,

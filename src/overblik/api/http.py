@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -46,9 +46,12 @@ class Services:
     mode: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
-    """One FHIR request. `type`, `id` and `version` come from the path; `pairs` from query and form."""
+    """One FHIR request. `type`, `id` and `version` come from the path; `pairs` from query and form.
+
+    Without slots, so that what its headers and parameters mean is worked out once.
+    """
 
     method: str
     base: str
@@ -80,7 +83,7 @@ class Request:
         """Refuse a body that says it is written in anything but UTF-8."""
         require_utf8(self.headers.get("content-type", ""))
 
-    @property
+    @cached_property
     def form(self) -> Form:
         """How the answer is to look; NotAcceptable or Malformed where it cannot look so."""
         return form_of(self.headers.get("accept", ""), self.one, lenient=self.lenient)
@@ -91,11 +94,13 @@ class Request:
         text = self.headers.get("if-match")
         return None if text is None else version_of(text, "http.If-Match")
 
-    @property
+    @cached_property
     def preferences(self) -> dict[str, str]:
         """The Prefer header (RFC 7240), names and values in lower case; the first of a name counts."""
         found: dict[str, str] = {}
-        for part in re.split(r"[,;]", self.headers.get("prefer", "")):
+        if not (stated := self.headers.get("prefer", "")):
+            return found
+        for part in re.split(r"[,;]", stated):
             name, _, value = part.partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"').lower())
         return found
@@ -143,9 +148,12 @@ def resource_response(status: int, found: Disclosed) -> Response:
     return Response(status, found.bytes(), version_headers(found.version, found.updated))
 
 
-def as_stored(found: Disclosed) -> Any:
-    """Return a resource for a Bundle, as bytes that are not parsed on their way out."""
-    return orjson.Fragment(found.bytes())
+def found_entry(base: str, found: Disclosed, mode: str = "match") -> Any:
+    """Return the entry of a searchset, written from the stored bytes without parsing them."""
+    url = dumps(f"{base}/{found.type}/{found.id}")
+    return orjson.Fragment(
+        b'{"fullUrl":' + url + b',"resource":' + found.bytes() + b',"search":{"mode":"' + mode.encode() + b'"}}'
+    )
 
 
 def bundle_response(kind: str, entries: list[Json], *, links: list[Json] | None = None, **more: Any) -> Response:

@@ -22,15 +22,15 @@ def kept_types() -> frozenset[str]:
 
 
 class Table(tuple["Route", ...]):  # noqa: SLOT001 - a slot could not keep what it has counted
-    """The routes in their order, and by the number of parts of their path."""
+    """The routes in their order, and by their paths."""
 
     @cached_property
-    def by_length(self) -> dict[int, list[tuple[tuple[str, ...], Route]]]:
-        """Return {number of parts: routes with the parts of their path}."""
-        found: dict[int, list[tuple[tuple[str, ...], Route]]] = {}
+    def by_length(self) -> dict[int, dict[tuple[str, ...], dict[str, Route]]]:
+        """Return {number of parts: {the parts of a path: {method: route}}}."""
+        found: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
         for route in self:
             parts = tuple(route.path.split("/"))
-            found.setdefault(len(parts), []).append((parts, route))
+            found.setdefault(len(parts), {}).setdefault(parts, {}).setdefault(route.method, route)
         return found
 
 
@@ -39,20 +39,25 @@ def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]
     known: dict[str, tuple[Route, dict[str, str]]] = {}
     parts = path.split("/")
     kept = kept_types()
-    for pattern, route in routes.by_length.get(len(parts), ()):
+    for pattern, by_method in routes.by_length.get(len(parts), {}).items():
         named = _named(pattern, parts)
         if named is None:
             continue
         if parts[1:2] and parts[1] in kept:
             named["type"] = parts[1]
         if "type" not in named or named["type"] in kept:
-            known.setdefault(route.method, (route, named))
+            for method, route in by_method.items():
+                known.setdefault(method, (route, named))
     return known
 
 
 def find(routes: Table, method: str, path: str) -> tuple[Route, dict[str, str]]:
     """Return the route of a request and what its path names; HEAD is answered as GET is."""
-    known = matches(routes, path)
+    return choose(matches(routes, path), method)
+
+
+def choose(known: dict[str, tuple[Route, dict[str, str]]], method: str) -> tuple[Route, dict[str, str]]:
+    """Return the route of a method among those of a path."""
     if not known:
         raise NotFound
     if (wanted := "GET" if method == "HEAD" else method) not in known:

@@ -8,6 +8,7 @@ A body begins inside `meta`, so that serving it is one concatenation and never a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from overblik.fhir.dates import instant
@@ -32,9 +33,13 @@ def splice(resource_type: str, resource_id: str, version: int, updated: datetime
     """Return the resource as it is sent."""
     head = (
         f'{{"resourceType":"{resource_type}","id":"{resource_id}",'
-        f'"meta":{{"versionId":"{version}","lastUpdated":"{instant(updated)}"'
+        f'"meta":{{"versionId":"{version}","lastUpdated":"{_stamp(updated)}"'
     )
     return head.encode() + body
+
+
+_stamp = lru_cache(maxsize=4096)(instant)
+"""What came together has one time."""
 
 
 def unpack(resource_type: str, resource_id: str, version: int, updated: datetime, body: bytes) -> Json:

@@ -9,9 +9,10 @@ cluster; `cross` goes by another key or over several records; `shared` only to r
 that each declares one.
 
 Placeholders are filled in once: `:permit:`, `:visible:` (row `r`) and `:visible_entry:` (row `q`)
-for each kind of access from store/visibility.py; where a statement looks at many rows of the records
-`pids` it begins with `blocks as materialized (:blocks:)` and says `:visible_given:`; `:log_columns:` and `:log_values:` stand for what
-every log entry has in common. A log entry also queues itself for its number (`queued`).
+for each kind of access from store/visibility.py; where a statement looks at many rows of the
+records `pids` it begins with `blocks as materialized (:blocks:)` and says `:visible_given:`.
+`:log_columns:` and `:log_values:` stand for what every log entry has in common. A log entry also
+queues itself for its number (`queued`).
 """
 
 from __future__ import annotations

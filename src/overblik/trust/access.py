@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
@@ -35,8 +37,7 @@ MOST_VERSIONS = 1000
 MOST_WORK = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosed:
+class Disclosed(Struct, frozen=True):
     """One version of a resource that the caller may see; `body` as in store/body.py."""
 
     type: str

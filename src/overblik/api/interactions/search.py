@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from overblik.api.http import as_stored, bundle_response, require_json_answer
+from overblik.api.http import bundle_response, found_entry, require_json_answer
 from overblik.fhir.query import parse_query
 from overblik.trust import searching
 
@@ -36,14 +36,7 @@ def _bundle(services: Services, request: Request, query: Query, page: Page) -> R
     links = [{"relation": "self", "url": _link(services, request, query)}]
     if page.cursor:
         links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
-    entries = [
-        {
-            "fullUrl": f"{request.base}/{match.type}/{match.id}",
-            "resource": as_stored(match),
-            "search": {"mode": "match"},
-        }
-        for match in page.entries
-    ]
+    entries = [found_entry(request.base, match) for match in page.entries]
     total = {} if page.total is None else {"total": page.total}
     return bundle_response("searchset", entries, links=links, **total)
 
