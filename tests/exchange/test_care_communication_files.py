@@ -44,19 +44,19 @@ MICHAEL = ("Michael Burns", "sygeplejerske", "38683868")
 EMMA = ("Emma Waters", "sygeplejerske", "44527000")
 UNSIGNED = ("", "", "")
 ASKED = Part(
-    "fd1432dadee1", "2024-05-01T10:00:00.000Z", HEART[1], MICHAEL,
+    "fd1432dadee1", "2024-05-01T10:00:00Z", HEART[1], MICHAEL,
     "Til rette vedkommende. Vi ønsker information om de seneste undersøgelser udført på Bruno.",
 )  # fmt: skip
 ANSWERED = Part(
-    "6a0584871fcd", "2024-05-02T09:30:00.000Z", CARE_HOME[1], EMMA,
+    "6a0584871fcd", "2024-05-02T09:30:00Z", CARE_HOME[1], EMMA,
     "Hej Michael, Resultaterne for undersøgelsen kommer her. Blodtryk 130/95 mmHg, vægt: 83 kg og højde: 179 cm.",
 )  # fmt: skip
 ATTACHED = Part(
-    "9b6a-0242ac120002", "2024-05-02T09:30:00.000Z", CARE_HOME[1], UNSIGNED, attached=RESULTS_PDF
+    "9b6a-0242ac120002", "2024-05-02T09:30:00Z", CARE_HOME[1], UNSIGNED, attached=RESULTS_PDF
 )  # fmt: skip
-QUOTED = Part("9b6a-0242ac120002", "2024-05-02T09:30:00.000Z", CARE_HOME[1], EMMA, attached=RESULTS_QUOTED)
+QUOTED = Part("9b6a-0242ac120002", "2024-05-02T09:30:00Z", CARE_HOME[1], EMMA, attached=RESULTS_QUOTED)
 THANKED = Part(
-    "2f040133e922", "2024-05-03T07:25:00.000Z", HEART[1], MICHAEL,
+    "2f040133e922", "2024-05-03T07:25:00Z", HEART[1], MICHAEL,
     "Mange tak for fremsendte. Kan I desuden hjælpe mig med at finde information vedr. kommunal udredning",
 )  # fmt: skip
 FORWARDED = "Hej - Jeg håber det er okay, at jeg videresender denne forespørgsel."
@@ -89,56 +89,56 @@ THREAD, FORWARDED_THREAD = (
 MESSAGES = [
     # A person with a replacement number.
     Message(
-        "0d5b3c18", "new-message", "urn:uuid:cefe0dee-13b5-4bec-a843-09b4d58e4fe6", "2024-06-01T11:55:00.000Z",
+        "0d5b3c18", "new-message", "urn:uuid:cefe0dee-13b5-4bec-a843-09b4d58e4fe6", "2024-06-01T11:55:00Z",
         HEART, CARE_HOME,
-        (Part("fd1432dadee1", "2024-06-01T11:55:00.000Z", HEART[1], MICHAEL, ASKED.begins),),
+        (Part("fd1432dadee1", "2024-06-01T11:55:00Z", HEART[1], MICHAEL, ASKED.begins),),
     ),
     Message(
-        "3dcb5618", "reply-message", THREAD, "2024-05-03T07:25:00.000Z", HEART, CARE_HOME,
+        "3dcb5618", "reply-message", THREAD, "2024-05-03T07:25:00Z", HEART, CARE_HOME,
         (ASKED, ANSWERED, QUOTED, THANKED), topic=TOPIC, origins=("953741000016009",),
     ),
     Message(
-        "add5e7e2", "new-message", THREAD, "2024-05-01T10:00:00.000Z", HEART, CARE_HOME, (ASKED,), topic=TOPIC
+        "add5e7e2", "new-message", THREAD, "2024-05-01T10:00:00Z", HEART, CARE_HOME, (ASKED,), topic=TOPIC
     ),
     Message(
-        "b56549f7", "reply-message", THREAD, "2024-05-02T09:30:00.000Z", CARE_HOME, HEART,
+        "b56549f7", "reply-message", THREAD, "2024-05-02T09:30:00Z", CARE_HOME, HEART,
         (ASKED, ANSWERED, ATTACHED), topic=TOPIC, origins=("265161000016000",),
     ),
     Message(
-        "c0426e3e", "forward-message", FORWARDED_THREAD, "2024-05-04T08:00:00.000Z", CARE_HOME, NAMELESS,
+        "c0426e3e", "forward-message", FORWARDED_THREAD, "2024-05-04T08:00:00Z", CARE_HOME, NAMELESS,
         (
             ASKED, ANSWERED, ATTACHED, THANKED,
-            Part("f1dcbbc3998b", "2024-05-04T08:00:00.000Z", CARE_HOME[1], EMMA, FORWARDED),
+            Part("f1dcbbc3998b", "2024-05-04T08:00:00Z", CARE_HOME[1], EMMA, FORWARDED),
         ),
         origins=("265161000016000",),
     ),
     Message(
-        "d11968f5", "forward-message", FORWARDED_THREAD, "2024-05-05T09:35:00.000Z", NAMELESS, CARE_HOME,
+        "d11968f5", "forward-message", FORWARDED_THREAD, "2024-05-05T09:35:00Z", NAMELESS, CARE_HOME,
         (
             ASKED, ANSWERED, QUOTED, THANKED,
-            Part("cbd18f9b4115", "2024-05-04T08:00:00.000Z", CARE_HOME[1], EMMA, FORWARDED),
+            Part("cbd18f9b4115", "2024-05-04T08:00:00Z", CARE_HOME[1], EMMA, FORWARDED),
             Part(
-                "780f181dae54", "2024-05-05T09:35:00.000Z", NAMELESS[1], ("Ann Marie Wounds", "Visitator", "48456523"),
+                "780f181dae54", "2024-05-05T09:35:00Z", NAMELESS[1], ("Ann Marie Wounds", "Visitator", "48456523"),
                 "Hej Emma, Jeg har vedhæftet linket til siden, med den ønskede information.",
             ),
             Part(
-                "0f8ece783dc7", "2024-05-05T09:35:00.000Z", NAMELESS[1], UNSIGNED, attached=("Link", "", 0, ""),
+                "0f8ece783dc7", "2024-05-05T09:35:00Z", NAMELESS[1], UNSIGNED, attached=("Link", "", 0, ""),
                 link="https://medcom.dk/projekter/korrespondancemeddelelse/",
             ),
         ),
         origins=("265161000016000", "953741000016009"),
     ),
     Message(
-        "gfd00bc2", "new-message", "urn:uuid:f9cf2547-7a1c-4639-9fd3-9f717556ad36", "2024-05-01T10:00:00.000Z",
+        "gfd00bc2", "new-message", "urn:uuid:f9cf2547-7a1c-4639-9fd3-9f717556ad36", "2024-05-01T10:00:00Z",
         HEART, CARE_HOME,
         (
             Part(
-                "d50acfec0aac", "2024-05-01T10:00:00.000Z", HEART[1], MICHAEL,
+                "d50acfec0aac", "2024-05-01T10:00:00Z", HEART[1], MICHAEL,
                 "Hi, I've attached the following journal note.",
             ),
-            Part("9b6a-0242ac120002", "2024-05-01T10:00:00.000Z", HEART[1], MICHAEL, attached=RESULTS_PDF),
+            Part("9b6a-0242ac120002", "2024-05-01T10:00:00Z", HEART[1], MICHAEL, attached=RESULTS_PDF),
             Part(
-                "3ce180a91568", "2024-05-01T10:00:00.000Z", HEART[1], ("Michael Burns", "sygeplejerske", ""),
+                "3ce180a91568", "2024-05-01T10:00:00Z", HEART[1], ("Michael Burns", "sygeplejerske", ""),
                 attached=("medcom.dk", "", 0, ""), link="https://medcom.dk/",
             ),
         ),
@@ -146,9 +146,9 @@ MESSAGES = [
         episodes=("gfd00bc2-9c26-4174-934e-f6e4360845de",),
     ),
     Message(
-        "k7bfbc0c", "reply-message", "urn:uuid:59aac95e-ca57-4b04-b075-9880b7e6441c", "2024-05-07T16:00:00.000Z",
+        "k7bfbc0c", "reply-message", "urn:uuid:59aac95e-ca57-4b04-b075-9880b7e6441c", "2024-05-07T16:00:00Z",
         HEART, CARE_HOME,
-        (Part("24247035bf08", "2024-05-07T16:00:00.000Z", HEART[1], MICHAEL, "We have a question regarding"),),
+        (Part("24247035bf08", "2024-05-07T16:00:00Z", HEART[1], MICHAEL, "We have a question regarding"),),
         category="carecoordination", episodes=("fc60e762-b13b-5773-865e-67f3907bdcc7",),
     ),
 ]  # fmt: skip
@@ -239,5 +239,5 @@ async def test_a_thread_shows_each_contribution_once_and_the_attachment_with_its
     (thread,) = (await world.overview(BRUNO, world.system()))["messages"]
     await _parts(world, thread["parts"], (ASKED, ANSWERED, ATTACHED, THANKED))
     assert thread["participants"] == [HEART[1], CARE_HOME[1]]
-    assert (thread["last"], thread["awaits"]) == ("2024-05-03T07:25:00.000Z", CARE_HOME[1])
+    assert (thread["last"], thread["awaits"]) == ("2024-05-03T07:25:00Z", CARE_HOME[1])
     assert len(thread["origins"]) == 3

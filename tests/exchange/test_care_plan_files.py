@@ -25,7 +25,7 @@ async def test_diabetes_plan_gives_goals_interventions_diagnosis_and_words(world
     overview = await overview_of(world, "cda/CPD-DK_Care_Plan_Diabetes*.xml")
     (plan,) = overview["plans"]
     assert (plan["kind"], plan["status"], plan["author"], plan["written"], plan["consent"], plan["recipients"]) == (
-        "care-plan", "active", "Lægehuset Valdemarsgade", "2018-09-28T00:00:00.000Z", None, [],
+        "care-plan", "active", "Lægehuset Valdemarsgade", "2018-09-28T00:00:00Z", None, [],
     )  # fmt: skip
     assert [(g["text"], g["status"]) for g in plan["goals"]] == [
         ("Langtidsblodsukker: Under 58-64\nBlodtryk: Under 130/80\nKoleserol: Under 1.8", "active")
@@ -47,7 +47,7 @@ async def test_diabetes_plan_gives_goals_interventions_diagnosis_and_words(world
     assert sections["Blodtryk (mmHg)"][0] == "Systolisk Værdi: 150 mmHg · Diatolisk Værdi: 90 mmHg · Dato: 24-08-18"
     assert sections["LDL Kolesterol (mmol/L)"][4] == "Værdi: 5.2 mmol/L · Dato: 25-09-18"
     assert "Min forløbsplan" not in str(overview)
-    assert document_of(overview, "81215-6")["at"] == "2018-09-28T00:00:00.000Z"
+    assert document_of(overview, "81215-6")["at"] == "2018-09-28T00:00:00Z"
 
 
 async def test_diabetes_plan_gives_fifteen_readings_with_the_digits_they_came_with(world: World) -> None:
@@ -57,33 +57,33 @@ async def test_diabetes_plan_gives_fifteen_readings_with_the_digits_they_came_wi
     }
     assert shown == {
         ("NPU27300", "Hæmoglobin A1c (IFCC);Hb(B)", "mmol/mol"): [
-            ("2018-09-25T08:50:06.000Z", "24.0"),
-            ("2018-09-13T08:50:06.000Z", "23.0"),
-            ("2018-09-07T10:50:06.000Z", "22.0"),
-            ("2018-08-28T09:36:34.000Z", "22.8"),
-            ("2018-08-24T10:15:45.000Z", "22.5"),
+            ("2018-09-25T08:50:06Z", "24.0"),
+            ("2018-09-13T08:50:06Z", "23.0"),
+            ("2018-09-07T10:50:06Z", "22.0"),
+            ("2018-08-28T09:36:34Z", "22.8"),
+            ("2018-08-24T10:15:45Z", "22.5"),
         ],
         ("DNK05472", "Blodtryk systolisk;Arm", "mmHg"): [
-            ("2018-09-25T16:27:10.000Z", "120"),
-            ("2018-09-13T06:25:00.000Z", "120"),
-            ("2018-09-07T13:12:00.000Z", "132"),
-            ("2018-08-28T12:42:00.000Z", "140"),
-            ("2018-08-24T07:52:00.000Z", "150"),
+            ("2018-09-25T16:27:10Z", "120"),
+            ("2018-09-13T06:25:00Z", "120"),
+            ("2018-09-07T13:12:00Z", "132"),
+            ("2018-08-28T12:42:00Z", "140"),
+            ("2018-08-24T07:52:00Z", "150"),
         ],
         ("DNK05473", "Blodtryk diastolisk;Arm", "mmHg"): [
-            ("2018-09-25T16:27:10.000Z", "80"),
-            ("2018-09-13T06:25:00.000Z", "83"),
-            ("2018-09-07T13:12:00.000Z", "80"),
-            ("2018-08-28T12:42:00.000Z", "85"),
-            ("2018-08-24T07:52:00.000Z", "90"),
+            ("2018-09-25T16:27:10Z", "80"),
+            ("2018-09-13T06:25:00Z", "83"),
+            ("2018-09-07T13:12:00Z", "80"),
+            ("2018-08-28T12:42:00Z", "85"),
+            ("2018-08-24T07:52:00Z", "90"),
         ],
         # The file contradicts itself: its coded entry says 7.7 where its own table says 5.2. Both are shown.
         ("NPU01568", "Kolesterol LDL;P", "mmol/L"): [
-            ("2018-09-25T17:12:01.000Z", "7.7"),
-            ("2018-09-13T17:32:21.000Z", "7.7"),
-            ("2018-09-07T17:52:10.000Z", "7.2"),
-            ("2018-09-06T17:48:00.000Z", "2.2"),
-            ("2018-08-28T17:27:30.000Z", "2.5"),
+            ("2018-09-25T17:12:01Z", "7.7"),
+            ("2018-09-13T17:32:21Z", "7.7"),
+            ("2018-09-07T17:52:10Z", "7.2"),
+            ("2018-09-06T17:48:00Z", "2.2"),
+            ("2018-08-28T17:27:30Z", "2.5"),
         ],
     }
     observations = await resources(world, "Observation", NANCY)
@@ -99,7 +99,7 @@ REHABILITATION = {
     ),
     "DK-CPD_Care_Plan_GGOP_specialiseret_Example_2019-01-22-with-obs.xml": (
         [["Spørgsmål til kommunen", "65516360"], ["Spørgsmål til regionen", "76631490"]],
-        [("11323-3", "Health Status Observation", "d", "2017-07-19T09:37:11.000Z", "1")],
+        [("11323-3", "Health Status Observation", "d", "2017-07-19T09:37:11Z", "1")],
     ),
 }
 
@@ -110,7 +110,7 @@ async def test_rehabilitation_plan_says_type_people_telephones_consent_and_words
     overview = await overview_of(world, f"cda/{name}")
     (plan,) = overview["plans"]
     assert (plan["kind"], plan["status"], plan["author"], plan["written"], plan["consent"]) == (
-        "rehabilitation-specialised", "active", "Odense Universitetshospital", "2014-12-20T14:43:00.000Z", True,
+        "rehabilitation-specialised", "active", "Odense Universitetshospital", "2014-12-20T14:43:00Z", True,
     )  # fmt: skip
     assert (plan["recipients"], plan["episodes"]) == (["Odense kommune"], ["e6cac740-b4f5-46cb-87e2-1dff3cf14840"])
     assert [(a["performer"], a["performerToken"], a["status"]) for a in plan["activities"]] == [
@@ -181,7 +181,7 @@ async def test_plan_addresses_a_diagnosis_with_its_code_onset_and_doctor(world: 
     overview = await overview_of(world, f"cda/{name}")
     (problem,) = overview["problems"]
     assert (problem["name"], problem["code"], problem["system"]) == ("Diabetes", "T90", "ICPC-2")
-    assert (problem["status"], problem["onset"]) == ("active", "2012-10-17T09:21:35.000Z")
+    assert (problem["status"], problem["onset"]) == ("active", "2012-10-17T09:21:35Z")
     (condition,) = await resources(world, "Condition", NANCY)
     assert condition["asserter"]["display"] == "SpecialLæge Søren Sørensen"
     assert condition["recordedDate"] == "2018-09-25T10:30:00+02:00"

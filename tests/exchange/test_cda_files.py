@@ -35,8 +35,8 @@ async def test_appointment_says_when_where_with_whom_and_why(world: World) -> No
     (shown,) = overview["appointments"]
     wanted = {
         # 11:00 with the offset +01:00, as the file says; on that day Danish clocks show 12:00.
-        "start": "2017-05-31T10:00:00.000Z",
-        "end": "2017-05-31T11:00:00.000Z",
+        "start": "2017-05-31T10:00:00Z",
+        "end": "2017-05-31T11:00:00Z",
         "status": "booked",
         "unit": "OUH Radiologisk Ambulatorium (Nyborg)",
         "person": "Læge Anders Andersen",
@@ -53,8 +53,8 @@ async def test_appointment_says_when_where_with_whom_and_why(world: World) -> No
     assert {name: shown[name] for name in wanted} == wanted
     (origin,) = shown["origins"]
     assert origin["source"] == {"token": "242621000016001", "name": "OUH Radiologisk Afdeling (Svendborg)", "kind": ""}
-    assert (origin["recorded"], origin["received"]) == ("2017-02-16T09:00:00.000Z", "2026-11-23T09:00:00.000Z")
-    assert document_of(overview, "39289-4")["at"] == "2017-01-13T09:00:00.000Z"
+    assert (origin["recorded"], origin["received"]) == ("2017-02-16T09:00:00Z", "2026-11-23T09:00:00Z")
+    assert document_of(overview, "39289-4")["at"] == "2017-01-13T09:00:00Z"
     assert NANCY not in str(overview["documents"]) + str(overview["appointments"]) + str(overview["new"])
 
 
@@ -121,7 +121,7 @@ class Value:
 
 
 BENTE = "Bente Kirkegård Knudsen"
-WRITTEN = "2019-08-08T14:05:10.000Z"
+WRITTEN = "2019-08-08T14:05:10Z"
 TOWN = ", ".join(["TemporarystreetAddressLineTypedIn"] * 4) + ", TemporarypostalCodeTypedIn TemporarycityTypedIn"
 DENTIST = ", ".join(["DentiststreetAddressLineTypedIn"] * 4) + ", DentistpostalCodeTypedIn DentistcityTypedIn"
 GUARDIAN = ", ".join(["GuardianstreetAddressLineFromCPRe"] * 4) + ", GuardianpostalCodeFromCPRe GuardiancityFromCPRe"
@@ -143,22 +143,22 @@ def card(register: str, *, relative_from_register: bool) -> list[Value]:
     return [
         Value("address", "Vedbæk Strandvej 464, 7000 Fredericia", "register", register, WRITTEN),
         Value(
-            "temporary-address", TOWN, "typed", BENTE, "2019-08-08T14:02:10.000Z", "2019-01-01/2020-01-01",
+            "temporary-address", TOWN, "typed", BENTE, "2019-08-08T14:02:10Z", "2019-01-01/2020-01-01",
             current=False,
         ),
         *[
-            Value("phone", number, "typed", "Nancy Berggren", "2019-08-08T13:59:10.000Z", use)
+            Value("phone", number, "typed", "Nancy Berggren", "2019-08-08T13:59:10Z", use)
             for number, use in (("11223344", "home"), ("33112244", "work"), ("66774433", "mobile"))
         ],
         Value(
             "gp", "Testyder", "register", "", WRITTEN, "Ydervej 42, 1234 Yderby, test@testyder.dk", (("", "12345678"),)
         ),
         Value("insurance-group", "1", "register", "", WRITTEN),
-        Value("language", "Tysk", "typed", BENTE, "2019-08-08T14:03:10.000Z"),
+        Value("language", "Tysk", "typed", BENTE, "2019-08-08T14:03:10Z"),
         *(from_register if relative_from_register else []),
         Value(
             "relative", "RelativeGivenNameTypedIn RelaiveFammilyNameTypedIn", "typed", BENTE,
-            "2019-08-08T13:58:10.000Z", f"Nabo · {NOTE}",
+            "2019-08-08T13:58:10Z", f"Nabo · {NOTE}",
             (("home", "11223344"), ("work", "55667788"), ("mobile", "99001122")),
         ),
         Value(
@@ -167,9 +167,9 @@ def card(register: str, *, relative_from_register: bool) -> list[Value]:
         ),
         Value(
             "guardian", "GuardianGivenNameTypedIn GuardianFammilyNameTypedIn", "typed", BENTE,
-            "2019-08-08T14:00:10.000Z", "Værge", (("home", "99887796"), ("work", "11111111"), ("mobile", "12121212")),
+            "2019-08-08T14:00:10Z", "Værge", (("home", "99887796"), ("work", "11111111"), ("mobile", "12121212")),
         ),
-        Value("dentist", "Jette Testesen", "typed", BENTE, "2019-08-08T14:01:10.000Z", f"Tandlæge · {DENTIST}"),
+        Value("dentist", "Jette Testesen", "typed", BENTE, "2019-08-08T14:01:10Z", f"Tandlæge · {DENTIST}"),
         Value("registered-organ-donor", "no", "register", "", WRITTEN),
         Value("registered-living-will", "yes", "register", "", WRITTEN),
         Value("registered-treatment-will", "no", "register", "", WRITTEN),
