@@ -109,6 +109,9 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
         "/Condition?code=K86",
         "/Condition?code=DS720",
         "/Encounter?date=ge2026-01-01",
+        "/Observation?_include=*&_sort=value-quantity",
+        "/Patient?_revinclude=*&_count=20",
+        "/Encounter?_revinclude=Observation:encounter&_include:iterate=Observation:*",
     ]
     return paths
 

@@ -70,8 +70,9 @@ def condition_of(resource_type: str, pairs: Iterable[tuple[str, str]], place: st
     if not query.criteria:
         text = "A condition needs a search parameter with a value; without one it would match anything."
         raise Malformed("condition-empty", text, expression=place)
-    if query.as_of is not None:
-        raise Malformed("parameter-unknown", "A condition is about what is known now, not asOf.", expression=place)
+    if query.as_of is not None or query.includes:
+        text = "A condition is about what is known now, and includes nothing."
+        raise Malformed("parameter-unknown", text, expression=place)
     return replace(query, count=2)
 
 

@@ -79,11 +79,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search; `cursor` is "" on the last one, `total` None where nothing was counted."""
+    """One page of a search; `cursor` is "" on the last one, `total` None where nothing was counted.
+
+    `included` is what its links lead to.
+    """
 
     entries: tuple[Disclosed, ...]
     cursor: str
     total: int | None = None
+    included: tuple[Disclosed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

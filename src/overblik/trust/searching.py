@@ -17,6 +17,7 @@ from overblik.store.search.past import Then, in_past, index_of, read_past, recor
 from overblik.trust.access import Page, disclosed, is_shared
 from overblik.trust.cursors import WIDTH
 from overblik.trust.identity import require
+from overblik.trust.including import included
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
@@ -31,7 +32,7 @@ MOST_PAST = 5_000
 
 
 async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
-    """Return one page of a search; `text` is the query as asked, for the log.
+    """Return one page of a search, with what its links lead to; `text` is the query as asked, for the log.
 
     The total is counted for the first page, in the same snapshot; the following ones have none.
     """
@@ -56,7 +57,16 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     shown = rows[: query.count]
     more = len(rows) > query.count and bool(shown)
     cursor = door.cursors.seal(str(shown[-1].place), scope, WIDTH + compiled.width) if more else ""
-    return Page(tuple(map(disclosed, shown)), cursor, total)
+    matches = tuple(map(disclosed, shown))
+    if not query.includes:
+        return Page(matches, cursor, total)
+    params["action"] = "include"
+
+    async def run(linked: Compiled) -> list[Any]:
+        return await _rows(door, caller, query, linked, params | linked.params)
+
+    more_of_it = await included(run, caller.kind, door.index_key, matches, query.includes)
+    return Page(matches, cursor, total, more_of_it)
 
 
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
@@ -79,7 +89,7 @@ def _too_many(name: str) -> Unprocessable:
 
 
 async def _rows(door: Door, caller: Caller, query: Query, compiled: Compiled, params: dict[str, Any]) -> list[Any]:
-    if query.as_of is None:
+    if query.as_of is None or compiled.driver == "linked-shared":
         return await door.database.fetch(compiled.text, params)
     named = None if is_shared(query.type) else records(query, caller.kind, door.index_key, caller.id)
     if named is None:

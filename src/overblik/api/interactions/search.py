@@ -37,6 +37,7 @@ def _bundle(services: Services, request: Request, query: Query, page: Page) -> R
     if page.cursor:
         links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
     entries = [found_entry(request.base, match) for match in page.entries]
+    entries += [found_entry(request.base, link, "include") for link in page.included]
     total = {} if page.total is None else {"total": page.total}
     return bundle_response("searchset", entries, links=links, **total)
 

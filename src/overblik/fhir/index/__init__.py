@@ -12,6 +12,7 @@ makes stored rows anew, while the server runs.
 """
 
 from overblik.fhir.index.digests import token_digest, token_digests
+from overblik.fhir.index.extract import linked
 from overblik.fhir.index.parameters import parameter
 from overblik.fhir.index.row import IndexRow, Narrow, index_row
 from overblik.fhir.index.subjects import patient_references
@@ -26,6 +27,7 @@ __all__ = [
     "fold",
     "index_row",
     "interval_of",
+    "linked",
     "parameter",
     "patient_references",
     "token_digest",

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from overblik.fhir.fhirpath import Item, branches, compile_path
 from overblik.fhir.index.parameters import KEPT, NOT_KEPT, component_type, kept_as, parameters
+from overblik.fhir.index.values import links_of
+from overblik.fhir.references import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from overblik.fhir.definitions import SearchParameter
+    from overblik.fhir.references import Reference
+    from overblik.fhir.strict_json import Json
 
 Find = "Callable[[list[Item]], list[Item]]"
 _RESOURCE = "%resource."
@@ -62,6 +66,23 @@ def extractors(resource_type: str) -> Extractors:
             for key in keys:
                 by_key.setdefault(key, []).append(extractor)
     return Extractors(tuple(always), {key: tuple(found) for key, found in by_key.items()})
+
+
+@cache
+def _links(resource_type: str, code: str) -> tuple[tuple[Callable[[list[Item]], list[Item]], ...], frozenset[str]]:
+    """Return what finds the references of a parameter, and the types they may name (none: any)."""
+    known = parameters(resource_type)
+    kept = known[kept_as(resource_type, code)[0]]
+    return tuple(branch.run for branch in branches(kept.expression, resource_type)), frozenset(known[code].target)
+
+
+def linked(resource: Json, code: str) -> list[Reference]:
+    """Return the resources of this server that a reference parameter names in a resource."""
+    finders, targets = _links(str(resource["resourceType"]), code)
+    items = [Item(str(resource["resourceType"]), resource)]
+    stated = (link for find in finders for item in find(items) for link in links_of(item))
+    found = (reference for link in stated if (reference := parse_reference(link)) is not None)
+    return [reference for reference in found if not reference.base and (not targets or reference.type in targets)]
 
 
 def _extractors(resource_type: str, param: SearchParameter) -> list[tuple[frozenset[str], Simple | Composite]]:

@@ -2,10 +2,12 @@
 
 tree.py     the tree: a query is criteria that must all hold
 values.py   one value as text to what it stands for
+includes.py the links that a page follows
 result.py   the parameters of the result: how many, counted or not
 parse.py    which parameters there are, and the whole string
 """
 
+from overblik.fhir.query.includes import Include
 from overblik.fhir.query.parse import parse_query, searchable
 from overblik.fhir.query.result import sortable
 from overblik.fhir.query.tree import (
@@ -41,6 +43,7 @@ __all__ = [
     "Criterion",
     "Dates",
     "Ids",
+    "Include",
     "Links",
     "Missing",
     "Numbers",

@@ -10,6 +10,7 @@ from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Issue, Malformed
 from overblik.fhir.index.parameters import KEPT, component_type, headlines, parameters
 from overblik.fhir.query import values
+from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
 from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
 from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, Ids, Query
 
@@ -30,11 +31,16 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     criteria: list[Criterion] = []
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
+    followed: list[tuple[Include, ...]] = []
     result = {"_count": "", "_cursor": "", "_sort": "", "_total": "", "asOf": ""}
     for name, value in pairs:
         if name in RESULT or (name == "_sort" and sort(resource_type, value)):
             result[name] = value
             applied += [(name, value)] if name in {"_sort", "asOf"} else []
+            continue
+        if name in INCLUDES and (asked := includes(resource_type, name, value)):
+            followed.append(asked)
+            applied.append((name, value))
             continue
         parser = _parser(resource_type, name)
         if parser is None:
@@ -47,10 +53,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
             raise values.refuse(name, "A control character cannot be searched for.")
         criteria.append(parser(value))
         applied.append((name, value))
-    if issues:
-        raise Malformed.of(issues)
-    if len(criteria) > MOST_CRITERIA:
-        raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
+    _check(issues, criteria, followed)
     return Query(
         resource_type,
         tuple(criteria),
@@ -60,7 +63,17 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         sort(resource_type, result["_sort"]),
         total(result["_total"]),
         as_of(result["asOf"]),
+        tuple(dict.fromkeys(include for asked in followed for include in asked)),
     )
+
+
+def _check(issues: list[Issue], criteria: list[Criterion], followed: list[tuple[Include, ...]]) -> None:
+    if issues:
+        raise Malformed.of(issues)
+    if len(criteria) > MOST_CRITERIA:
+        raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
+    if len(followed) > MOST_INCLUDES:
+        raise Malformed("search-too-long", f"At most {MOST_INCLUDES} includes at once.")
 
 
 def _unknown(resource_type: str, name: str, value: str) -> Issue:
@@ -68,6 +81,8 @@ def _unknown(resource_type: str, name: str, value: str) -> Issue:
     if name == "_sort":
         known = ", ".join(sorted(sortable(resource_type)))
         text = f"{resource_type} cannot be sorted by {value[:40]!r} here, but by up to {MOST_SORTS} of {known}."
+    if name in INCLUDES:
+        text = f"{name} takes Type:param, Type:param:Target, Type:* or *; here {value[:40]!r} names no reference."
     return Issue("search-parameter-unknown", text, "not-supported", f"http.{name[:64]}")
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from overblik.fhir.dates import Interval
+    from overblik.fhir.query.includes import Include
 
 DEFAULT_COUNT = 50
 MOST_COUNT = 1000
@@ -121,7 +122,8 @@ class Query:
     """A search of one type: every criterion must hold; within one, any value will do.
 
     The order is by `sort`, without any by the type's headline date, newest first. `total` is "estimate" or
-    "accurate" where the matches are to be counted, `as_of` the past moment that is asked about.
+    "accurate" where the matches are to be counted, `as_of` the past moment that is asked about. `includes` are
+    the links that a page follows.
     """
 
     type: str
@@ -132,3 +134,4 @@ class Query:
     sort: tuple[Sort, ...] = ()
     total: str = ""
     as_of: datetime | None = None
+    includes: tuple[Include, ...] = ()

@@ -4,6 +4,7 @@
     drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
     order.py       what the rows are ordered by, and how a page goes on
     compile.py     the whole statement, with the door's condition inside
+    linked.py      what a page links to, and what links to it
     past.py        the same statement over what was known at a past moment
 
 Values are always bound; the text is made of literals only.
