@@ -13,8 +13,9 @@ from random import Random
 from time import monotonic
 
 from tests.folders import open_folder
-from tests.kill.rounds import plan, rounds
-from tests.kill.victim import FACTORY
+from tests.kill import disk
+from tests.kill.rounds import Outcome, plan, rounds
+from tests.kill.victim import FACTORY, PoweredVictim, Victim
 
 from bench.machine import machine
 
@@ -23,22 +24,37 @@ def main(arguments: list[str]) -> int:
     """Run it, print the table, and return 1 when anything was wrong."""
     parser = argparse.ArgumentParser(prog="bench kill")
     parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument(
+        "--power", type=int, default=0, help="cut the power so often, on a disk of its own (needs root)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--factory", default=FACTORY, help="what the workers make their application with")
     given = parser.parse_args(arguments)
     since = monotonic()
 
-    def told(number: int) -> None:
+    def told(number: int, outcome: Outcome) -> None:
         if number % 10 == 0:
-            sys.stderr.write(f"\r{number} of {given.rounds} kills, {(monotonic() - since) / 60:.1f} min ")
+            minutes, wrong = (monotonic() - since) / 60, len(outcome.problems)
+            sys.stderr.write(f"\r{number} of {len(outcome.kinds)} kills, {minutes:.1f} min, {wrong} wrong so far ")
             sys.stderr.flush()
 
-    kinds = plan(given.rounds, Random(given.seed))  # noqa: S311 - the same kills for the same seed
-    with open_folder("kills", in_memory=True) as folder:
-        outcome = asyncio.run(rounds(folder, kinds, factory=given.factory, seed=given.seed, told=told))
+    outcomes = []
+    if given.rounds:
+        kinds = plan(given.rounds, Random(given.seed))  # noqa: S311 - the same kills for the same seed
+        with open_folder("kills", in_memory=True) as folder:
+            victim = Victim(folder, given.factory)
+            outcomes.append(asyncio.run(rounds(folder, kinds, victim=victim, seed=given.seed, told=told)))
+    if given.power and (reason := disk.missing()):
+        sys.exit(f"bench kill: no power can be cut here: {reason}")
+    if given.power:
+        with open_folder("cuts") as folder, disk.open_disk(8000) as made:
+            cut = PoweredVictim(made, given.factory, log=folder / "server.log")
+            kinds = ["power"] * given.power
+            outcomes.append(asyncio.run(rounds(folder, kinds, victim=cut, seed=given.seed, told=told)))
     minutes = (monotonic() - since) / 60
-    sys.stdout.write(f"\n{machine()}\nseed {given.seed}, {minutes:.0f} min, {outcome.unanswered} never answered\n\n")
-    sys.stdout.write(f"{outcome.table()}\n")
-    for problem in outcome.problems[:20]:
-        sys.stdout.write(f"{problem.fault}: {problem.text}\n")
-    return int(bool(outcome.problems))
+    sys.stdout.write(f"\n{machine()}\nseed {given.seed}, {minutes:.0f} min\n\n")
+    for outcome in outcomes:
+        sys.stdout.write(f"{outcome.table()}\n\n{outcome.unanswered} never answered\n\n")
+        for problem in outcome.problems[:20]:
+            sys.stdout.write(f"{problem.fault}: {problem.text}\n")
+    return int(any(outcome.problems for outcome in outcomes))

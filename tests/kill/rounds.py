@@ -14,12 +14,10 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import httpx
-
 from tests.kill.ledger import Ledger
 from tests.kill.verdict import Problem, problems
-from tests.kill.victim import FACTORY, KINDS, Victim
-from tests.kill.writers import Writer
+from tests.kill.victim import KINDS, Victim
+from tests.kill.writers import Writer, client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -49,7 +47,7 @@ class Outcome:
         head = ["killed", "times", "acknowledged before", "lost", "torn", "log apart", "wrong answers"]
         lines = [[*head, "back after s (median, most)"], ["---"] * 8]
         faults = Counter((self._kind(p), p.fault) for p in self.problems)
-        for kind in (*KINDS, "?"):
+        for kind in (*KINDS, "power", "?"):
             wrong = [faults[kind, fault] for fault in ("lost", "torn", "log", "answer")]
             times = self.kinds.count(kind)
             if times or any(wrong):
@@ -76,15 +74,18 @@ async def rounds(
     folder: Path,
     kinds: Sequence[str],
     *,
-    factory: str = FACTORY,
+    victim: Victim | None = None,
     seed: int = 1,
-    told: Callable[[int], None] = lambda _: None,
+    told: Callable[[int, Outcome], None] = lambda _, __: None,
 ) -> Outcome:
-    """Write and kill, and return what the ledger says of it; `told` hears the number of each kill that is over."""
+    """Write and kill, and return what the ledger in `folder` says of it.
+
+    `told` hears the number of each kill that is over.
+    """
     rng = Random(seed)
     outcome = Outcome(list(kinds))
     ledger = Ledger(folder / "ledger.jsonl")
-    victim = Victim(folder, factory)
+    victim = victim or Victim(folder)
     writers = [Writer(victim.address, ledger, n, victim.header) for n in range(WRITERS)]
     try:
         await asyncio.to_thread(victim.start)
@@ -99,7 +100,7 @@ async def rounds(
                     dead = monotonic()
                     await _acknowledged(ledger, 1, tasks)
                     outcome.away.setdefault(kind, []).append(monotonic() - dead)
-                    told(number + 1)
+                    told(number + 1, outcome)
             await judge.new()
         await judge.all()
     finally:
@@ -176,7 +177,7 @@ class _Judge:
 
     async def _send_again(self) -> None:
         """Send the messages again that were never acknowledged, as their senders do."""
-        async with httpx.AsyncClient(base_url=self._victim.address, timeout=60) as http:
+        async with client(self._victim.address) as http:
             for writer in self._writers:
                 for key in self._ledger.open.keys() & writer.messages.keys():
                     await writer.again(http, key)

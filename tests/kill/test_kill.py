@@ -38,12 +38,14 @@ async def test_everything_acknowledged_survives_twenty_kills(memory: Path) -> No
 
 
 async def test_the_kill_test_notices_an_answer_before_the_commit_is_written(memory: Path) -> None:
-    outcome = await rounds(memory, ["backend"] * 4, factory="tests.kill.mutants:without_barrier")
+    outcome = await rounds(memory, ["backend"] * 4, victim=Victim(memory, "tests.kill.mutants:without_barrier"))
     assert "lost" in {problem.fault for problem in outcome.problems}
 
 
 async def test_the_kill_test_notices_a_log_that_comes_after_the_answer(memory: Path) -> None:
-    outcome = await rounds(memory, ["worker", "backend", "worker"], factory="tests.kill.mutants:with_late_log")
+    outcome = await rounds(
+        memory, ["worker", "backend", "worker"], victim=Victim(memory, "tests.kill.mutants:with_late_log")
+    )
     assert {problem.fault for problem in outcome.problems} == {"log"}
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from random import Random
 
+    from tests.kill.disk import Disk
+
 FACTORY = "overblik.app.server:create"
 READY_WITHIN = 120
 WORKER_SETTLES = 7.0
@@ -30,12 +32,21 @@ KINDS = {"backend": 70, "postmaster": 17, "worker": 10, "server": 2, "everything
 """What is killed, and how often of a hundred times: what is cheap to start again more often."""
 
 
+class NotBackError(AssertionError):
+    """It is not there again."""
+
+
 class Victim:
     """One real server (`overblik serve`, two workers) with its embedded PostgreSQL, in one folder."""
 
-    def __init__(self, folder: Path, factory: str = FACTORY) -> None:
+    patience: float = READY_WITHIN
+
+    def __init__(self, folder: Path, factory: str = FACTORY, *, mode: str = "demo", log: Path | None = None) -> None:
         self.folder = folder
+        self.environment = {"OVERBLIK_MODE": mode, "OVERBLIK_WORKERS": "2"}
         self._factory = factory
+        self._headers: dict[str, dict[str, str]] = {}
+        self._log = log or folder / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -49,14 +60,9 @@ class Victim:
         self.wait_ready()
 
     def _launch(self) -> None:
-        environment: Mapping[str, str] = {
-            **os.environ,
-            "OVERBLIK_DATA": str(self.folder),
-            "OVERBLIK_MODE": "demo",
-            "OVERBLIK_PORT": str(self._port),
-            "OVERBLIK_WORKERS": "2",
-        }
-        with (self.folder / "server.log").open("ab") as log:
+        here = {"OVERBLIK_DATA": str(self.folder), "OVERBLIK_PORT": str(self._port)}
+        environment: Mapping[str, str] = {**os.environ, **self.environment, **here}
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this project's own server
                 [sys.executable, "-m", "tests.kill.server", self._factory],
                 cwd=Path(__file__).parents[2],
@@ -68,14 +74,13 @@ class Victim:
 
     def wait_ready(self) -> None:
         """Wait until it answers."""
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             with suppress(httpx.HTTPError):
-                if httpx.get(f"{self.address}/readyz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.address}/readyz", timeout=2, verify=False).status_code == 200:  # noqa: S501
                     return
             time.sleep(0.05)
-        tail = (self.folder / "server.log").read_text(errors="replace")[-2000:]
-        raise AssertionError(f"the server did not come back: {tail}")
+        raise NotBackError(f"the server did not come back: {self._log.read_text(errors='replace')[-2000:]}")
 
     @property
     def process(self) -> int:
@@ -141,7 +146,7 @@ class Victim:
         assert self._process is not None
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait(30)
+        self._process.wait(90)
         self.postgres.start()  # after a killed server nobody is left to stop it
         self.postgres.stop()
 
@@ -150,10 +155,33 @@ class Victim:
         return psycopg.connect(self.postgres.conninfo, autocommit=True)
 
     def header(self, kind: str) -> dict[str, str]:
-        """Return the header of a caller; a source's name is a gateway for any sender."""
-        issuer = TestIssuer("test", open_keyring(self.folder / "keys" / "server.key"), None, None)  # type: ignore[arg-type]
-        token = issuer.token({"kind": kind, "sub": "kill", "name": "Kill"})
-        return {"Authorization": f"Bearer {token}"}
+        """Return the header of a caller; a source's name is a gateway for any sender. It holds through every kill."""
+        if kind not in self._headers:
+            keyring = open_keyring(self.folder / "keys" / "server.key")
+            token = TestIssuer("test", keyring, None, None).token({"kind": kind, "sub": "kill", "name": "Kill"})  # type: ignore[arg-type]
+            self._headers[kind] = {"Authorization": f"Bearer {token}"}
+        return self._headers[kind]
+
+
+class PoweredVictim(Victim):
+    """A server on a disk of its own, whose power is cut."""
+
+    def __init__(self, disk: Disk, factory: str = FACTORY, *, mode: str = "demo", log: Path) -> None:
+        super().__init__(disk.folder, factory, mode=mode, log=log)
+        self._disk = disk
+
+    def kill(self, kind: str, rng: Random) -> None:
+        """Cut the power (`power`): the disk stops first, then everything is gone; and start again."""
+        if kind != "power":
+            super().kill(kind, rng)
+            return
+        postmaster = self._postmaster()
+        self._disk.cut()
+        self._kill_server()
+        _kill(postmaster)
+        self._disk.unmount()
+        self._disk.mount()
+        self._launch()
 
 
 def _some(look: Callable[[], list[int]]) -> list[int]:

@@ -38,6 +38,11 @@ def observation(key: str, patient: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def client(address: str, **more: Any) -> httpx.AsyncClient:
+    """Return a client without TLS: reading the authorities' certificates takes longer than to start PostgreSQL."""
+    return httpx.AsyncClient(base_url=address, timeout=PATIENCE, verify=False, **more)  # noqa: S501
+
+
 class Writer:
     """One client. Every request is in the ledger before it is sent, and again when it is answered."""
 
@@ -59,7 +64,7 @@ class Writer:
         jobs = [self._create, self._update, self._transaction, self._message, self._read]
         while not stop.is_set():
             try:
-                async with httpx.AsyncClient(base_url=self._address, timeout=PATIENCE) as http:
+                async with client(self._address) as http:
                     while not self._patient:
                         await self._open(http)
                     while not stop.is_set():
@@ -71,7 +76,7 @@ class Writer:
 
     async def _wait_ready(self) -> None:
         """Wait until the server says that it is ready, as a client does that was told to come back."""
-        async with httpx.AsyncClient(base_url=self._address, timeout=PATIENCE) as http:
+        async with client(self._address) as http:
             while True:
                 with suppress(httpx.HTTPError):
                     if (await http.get("/readyz")).status_code == 200:
