@@ -9,6 +9,7 @@ classes in between cost as much as the read does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4
@@ -164,9 +165,14 @@ def _form(body: bytes) -> list[tuple[str, str]]:
         raise Malformed("form-invalid", "The form is not UTF-8.") from None
 
 
+@lru_cache(maxsize=200)
+def _wire_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
 async def _send(send: Send, method: str, response: Response, request_id: UUID) -> None:
     headers = [*_ALWAYS, (b"x-request-id", str(request_id).encode()), (b"content-length", b"%d" % len(response.body))]
-    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    headers += [(_wire_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
     if response.body:
         headers.append((b"content-type", response.media.encode("latin-1")))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

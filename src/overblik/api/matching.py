@@ -11,6 +11,7 @@ from overblik.fhir.errors import NotAllowed, NotFound
 if TYPE_CHECKING:
     from overblik.api.routes import Route
 
+Fixed = tuple[tuple[int, str], ...]
 NOT_KEPT = frozenset({"Parameters", "OperationOutcome"})
 """Resource types that carry a request or an answer and are never stored."""
 
@@ -25,13 +26,16 @@ class Table(tuple["Route", ...]):  # noqa: SLOT001 - a slot could not keep what 
     """The routes in their order, and by their paths."""
 
     @cached_property
-    def by_length(self) -> dict[int, dict[tuple[str, ...], dict[str, Route]]]:
-        """Return {number of parts: {the parts of a path: {method: route}}}."""
+    def by_length(self) -> dict[int, list[tuple[Fixed, tuple[str, ...], dict[str, Route]]]]:
+        """Return {number of parts: [(the fixed parts of a path with their places, its parts, {method: route})]}."""
         found: dict[int, dict[tuple[str, ...], dict[str, Route]]] = {}
         for route in self:
             parts = tuple(route.path.split("/"))
             found.setdefault(len(parts), {}).setdefault(parts, {}).setdefault(route.method, route)
-        return found
+        return {
+            length: [(_fixed(parts), parts, by_method) for parts, by_method in paths.items()]
+            for length, paths in found.items()
+        }
 
 
 def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]:
@@ -39,7 +43,9 @@ def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]
     known: dict[str, tuple[Route, dict[str, str]]] = {}
     parts = path.split("/")
     kept = kept_types()
-    for pattern, by_method in routes.by_length.get(len(parts), {}).items():
+    for fixed, pattern, by_method in routes.by_length.get(len(parts), ()):
+        if any(parts[place] != wanted for place, wanted in fixed):
+            continue
         named = _named(pattern, parts)
         if named is None:
             continue
@@ -66,15 +72,17 @@ def choose(known: dict[str, tuple[Route, dict[str, str]]], method: str) -> tuple
     return known[wanted]
 
 
+def _fixed(pattern: tuple[str, ...]) -> Fixed:
+    return tuple((place, part) for place, part in enumerate(pattern) if part[:1] != "{")
+
+
 def _named(pattern: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
-    """Return what the parts of a path name by a pattern; None where they do not match it."""
+    """Return what the parts of a path name by a pattern; None where they name nothing."""
     named: dict[str, str] = {}
     for wanted, part in zip(pattern, parts, strict=True):
         if wanted[:1] != "{":
-            if wanted != part:
-                return None
-        elif not part or (wanted == "{id}" and part[0] in "$_"):
+            continue
+        if not part or (wanted == "{id}" and part[0] in "$_"):
             return None
-        else:
-            named[wanted[1:-1]] = part
+        named[wanted[1:-1]] = part
     return named

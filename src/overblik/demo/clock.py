@@ -7,10 +7,15 @@ Sessions and tokens keep the machine's time.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+OFTEN = 0.05
+"""Seconds for which the offset is not read again."""
 
 
 class DemoClock:
@@ -20,6 +25,7 @@ class DemoClock:
         self._path = path
         self._stamp = (0, 0)
         self._offset = timedelta()
+        self._looked = 0.0
 
     def now(self) -> datetime:
         """Return the present instant of the story."""
@@ -31,8 +37,12 @@ class DemoClock:
         fresh = self._path.with_suffix(".new")
         fresh.write_text(str((moment - datetime.now(UTC)).total_seconds()))
         fresh.rename(self._path)
+        self._looked = 0.0
 
     def _read(self) -> timedelta:
+        if monotonic() - self._looked < OFTEN:
+            return self._offset
+        self._looked = monotonic()
         try:
             stat = self._path.stat()
             stamp = (stat.st_ino, stat.st_mtime_ns)
@@ -40,5 +50,5 @@ class DemoClock:
                 self._offset = timedelta(seconds=float(self._path.read_text()))
                 self._stamp = stamp
         except FileNotFoundError:
-            return timedelta()
+            self._offset = timedelta()
         return self._offset

@@ -81,13 +81,23 @@ def _as_text(value: Any) -> bytes:
 
 
 def _as_array(values: Sequence[Any]) -> bytes:
-    return ("{" + ",".join(_element(v) for v in values) + "}").encode()
+    """Write an array; one of plain texts, as most are, is joined at once."""
+    if values and type(values[0]) is str:
+        try:
+            joined = '","'.join(values)
+        except TypeError:  # a NULL among them
+            joined = "\\"
+        if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
+            return ('{"' + joined + '"}').encode()
+    return ("{" + ",".join(map(_element, values)) + "}").encode()
 
 
 def _element(value: Any) -> str:
     kind = type(value)
-    if kind is int or kind is UUID:
+    if kind is int:
         return str(value)
+    if kind is UUID:
+        return str(value.hex)
     if value is None:
         return "NULL"
     text = value if kind is str else (encode(value) or b"").decode()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from overblik.fhir.errors import Forbidden
 from overblik.fhir.identifiers import CPR
@@ -23,8 +25,7 @@ PURPOSES: dict[str, str] = {
 """Purposes of use (http://terminology.hl7.org/CodeSystem/v3-ActReason) and their Danish words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """One request's caller. `orgs` is the unit signed in at and every unit above it.
 
     `id` is the CPR of a citizen, the authorisation id of a professional, the name of a source.
