@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +18,15 @@ from overblik.fhir.query import (
     MOST_CRITERIA,
     MOST_VALUES,
     Amount,
+    Chain,
     Composites,
     Dates,
+    Either,
+    Has,
     Ids,
     Links,
     Missing,
+    Not,
     Numbers,
     Patients,
     Query,
@@ -30,9 +34,12 @@ from overblik.fhir.query import (
     Strings,
     Tokens,
     Updated,
+    Words,
     parse_query,
     searchable,
 )
+from overblik.fhir.query.grammar import MOST_STEPS
+from overblik.fhir.query.tree import passed
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Criterion
@@ -212,17 +219,21 @@ UNKNOWN = [
     ("Patient", "Birthdate"),
     ("Location", "near"),
     ("Patient", "_text"),
-    ("Patient", "family:exact"),
+    ("Patient", "family:below"),
     ("Patient", "_sort"),
     ("Patient", "_include"),
-    ("Patient", "identifier:of-type"),
-    ("Observation", "code:not"),
-    ("Observation", "code:text"),
-    ("Observation", "value-quantity:missing"),
+    ("Patient", "birthdate:not"),
+    ("Observation", "code-value-quantity:missing"),
     ("Observation", "encounter:Patient"),
     ("Observation", "code:identifier"),
-    ("Observation", "patient:Patient"),
-    ("Observation", "patient.name"),
+    ("Observation", "patient:Practitioner"),
+    ("Observation", "patient.dog"),
+    ("Observation", "encounter:Patient.name"),
+    ("Observation", "code.name"),
+    ("Patient", "_has:Observation:code:status"),
+    ("Patient", "_has:Observation:subject"),
+    ("Patient", "_has:Dog:subject:status"),
+    ("Encounter", "part-of." * 11 + "status"),
     ("Organization", "patient"),
     ("Organization", "date"),
     ("Patient", "x" * 1000),
@@ -355,6 +366,65 @@ def test_another_order_is_refused_and_says_which_there_are(kind: str, value: str
         parse_query(kind, [("_sort", value)])
     assert (refused.value.code, refused.value.issues[0].expression) == ("search-parameter-unknown", "http._sort")
     assert parse_query(kind, [("_sort", value)], lenient=True) == Query(kind, ())
+
+
+WHO = Patients(matching=Strings("name", ("peter",)))
+CHAINS: list[tuple[str, str, str, Any]] = [
+    ("DiagnosticReport", "subject:Patient.name", "Peter", WHO),
+    ("Encounter", "patient:Patient.name", "Peter", WHO),
+    ("Encounter", "diagnosis:Condition.code", "a", Chain("diagnosis", "Condition", Tokens("code", ((None, "a"),)))),
+    ("Encounter", "service-provider.name", "a", Chain("service-provider", "Organization", Strings("name", ("a",)))),
+    ("Patient", "_has:Observation:patient:code", "a", Has("Observation", "", Tokens("code", ((None, "a"),)))),
+    ("Condition", "_has:Encounter:diagnosis:_id", "1", Has("Encounter", "diagnosis", Ids(("1",)))),
+    ("Patient", "_has:Observation:patient:_has:AuditEvent:entity:agent", "Device/1",
+     Has("Observation", "", Has("AuditEvent", "entity", Links("agent", ("Device/1",))))),
+    ("Encounter", "patient._has:Observation:patient:status", "final",
+     Either((Patients(matching=Has("Observation", "", Tokens("status", ((None, "final"),)))),
+             Chain("patient", "Group", Has("Observation", "patient", Tokens("status", ((None, "final"),))))))),
+    ("Observation", "subject", "Group/1,2", Either((Patients(("2",)), Links("subject", ("Group/1",))))),
+    ("Observation", "subject:Patient", "1", Patients(("1",))),
+    ("Observation", "code:not", "a", Not(Tokens("code", ((None, "a"),)))),
+    ("Observation", "code:text", "Åse", Words("code:text", beginnings=("aase",))),
+    ("Patient", "identifier:of-type", "s|MR|1", Tokens("identifier:of-type", (("s", "MR|1"),))),
+    ("Patient", "given:exact", "Eve", Tokens("given:exact", ((None, "Eve"),))),
+    ("Patient", "given:contains", "EVE", Strings("given", ("eve",), inside=True)),
+    ("ValueSet", "url:below", "http://a/b/", Words("url", ("http://a/b",), ("http://a/b/",))),
+    ("ValueSet", "url:above", "http://a/b", Links("url", ("http://a/b", "http://a/b/", "http://a", "http://a/"))),
+    ("Observation", "value-quantity:missing", "true", Missing("value-quantity", missing=True)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "criterion"), CHAINS, ids=[f"{c[0]}?{c[1]}" for c in CHAINS])
+def test_modifiers_and_chains_make_trees(kind: str, name: str, value: str, criterion: Any) -> None:
+    assert parse_query(kind, [(name, value)]).criteria == (criterion,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Organization", "_has:Encounter:service-provider:status"),
+     ("Practitioner", "_has:Patient:general-practitioner:name"),
+     ("Organization", "_has:Organization:partof:_has:Location:organization:_has:Encounter:location:status")],
+)  # fmt: skip
+def test_what_is_nobodys_is_not_searched_by_what_is_a_patients(kind: str, name: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_query(kind, [(name, "finished")])
+    assert refused.value.code == "search-crosses-records"
+
+
+def test_a_chain_to_any_type_says_which() -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_query("Observation", [("focus.code", "a")])
+    assert refused.value.code == "search-value-invalid"
+    assert parse_query("Observation", [("focus:Condition.code", "a")]).criteria
+
+
+def test_a_chain_that_leads_through_many_types_is_bounded() -> None:
+    criteria = parse_query(
+        "Observation", [("derived-from." * 2 + "encounter.reason-reference.status", "final")]
+    ).criteria
+    assert 4 < len(list(passed(criteria))) <= MOST_STEPS
+    with pytest.raises(Malformed):
+        parse_query("ServiceRequest", [("based-on." * 10 + "based-on.status", "final")])
 
 
 ESCAPED = st.text(st.characters(codec="utf-8", min_codepoint=0x20))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from overblik.trust.access import is_shared
+from overblik.fhir.compartment import is_shared
 
 if TYPE_CHECKING:
     import httpx

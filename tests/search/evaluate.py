@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,15 @@ MATCH: dict[str, Callable[[str, Any], bool]] = {
     "number": values.number,
     "quantity": values.quantity,
     "uri": values.uri,
+}
+
+MODIFIED: dict[tuple[str, str], Callable[[str, Any], bool]] = {
+    ("token", "text"): values.text,
+    ("token", "of-type"): values.of_type,
+    ("string", "exact"): values.exact,
+    ("string", "contains"): values.contains,
+    ("uri", "below"): values.below,
+    ("uri", "above"): values.above,
 }
 
 
@@ -72,9 +82,15 @@ def sort_key(resource: Json) -> datetime:
     return min(covered, default=NEVER)
 
 
-def holds(population: Population, resource: Json, name: str, value: str) -> bool:
+def holds(  # noqa: PLR0911 - one line a kind of parameter
+    population: Population, resource: Json, name: str, value: str
+) -> bool:
     """Say whether one `name=value` holds of a resource: any of its values will do."""
     kind = resource["resourceType"]
+    if name.startswith("_has:"):
+        return has(population, resource, name, value)
+    if "." in name:
+        return chained(population, resource, name, value)
     name, _, modifier = name.partition(":")
     asked = split(value, ",")
     if name == "_id":
@@ -88,7 +104,9 @@ def holds(population: Population, resource: Json, name: str, value: str) -> bool
         return (not found(resource, param)) == (value == "true")
     if param.kind == "reference":
         return any(refers(population, resource, name, param, modifier, one) for one in asked)
-    match = MATCH[param.kind]
+    if modifier == "not":
+        return not holds(population, resource, name, value)
+    match = MODIFIED[param.kind, modifier] if modifier else MATCH[param.kind]
     return any(match(one, stored) for one in asked for stored in found(resource, param))
 
 
@@ -123,3 +141,43 @@ def in_record(population: Population, resource: Json, asked: str) -> bool:
     identifier = asked.rpartition("/")[2]
     opened = [population.record(p) for p in population.visible("Patient") if p["id"] == identifier]
     return population.record(resource) in opened
+
+
+def chained(population: Population, resource: Json, name: str, value: str) -> bool:
+    """Say whether a resource refers to one that the caller sees and of which the rest holds.
+
+    Whose record a resource is in, any Patient of that record that the caller sees tells; any other
+    step stays in the record, or goes to what is nobody's.
+    """
+    step, _, rest = name.partition(".")
+    code, _, kind = step.partition(":")
+    if code in {"patient", "subject"}:
+        targets = [p for p in population.visible("Patient") if population.record(p) == population.record(resource)]
+    else:
+        param = PARAMS[resource["resourceType"]][code]
+        named = [r["reference"] for r in found(resource, param) if "reference" in r]
+        kinds = [kind] if kind else [t for t in param.targets if re.split("[.:]", rest)[0] in {*PARAMS[t], "_id"}]
+        targets = [t for k in kinds for t in population.visible(k) if f"{k}/{t['id']}" in named]
+        targets = [t for t in targets if reachable(population, resource, t)]
+    return any(holds(population, target, rest, value) for target in targets)
+
+
+def has(population: Population, resource: Json, name: str, value: str) -> bool:
+    """Say whether one that the caller sees refers to a resource, and the rest holds of that one."""
+    _, kind, code, rest = name.split(":", 3)
+    own = f"{resource['resourceType']}/{resource['id']}"
+    for other in population.visible(kind):
+        if code in {"patient", "subject"}:
+            refers_here = population.record(other) == population.record(resource)
+        else:
+            named = [r.get("reference") for r in found(other, PARAMS[kind][code])]
+            refers_here = own in named and reachable(population, resource, other)
+        if refers_here and holds(population, other, rest, value):
+            return True
+    return False
+
+
+def reachable(population: Population, one: Json, other: Json) -> bool:
+    """Say whether a step may be taken: within a record, or to or from what is nobody's."""
+    records = {population.record(one), population.record(other)}
+    return "" in records or len(records) == 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SYSTEMS = ("http://loinc.org", "urn:x")
 CODINGS = [{"system": s, "code": c} for s in SYSTEMS for c in ("a", "b", "A")]
 CODINGS += [{"code": "a"}, {"system": "urn:x"}, {"system": "urn:x", "code": "c,d|e$f"}]
+CODINGS += [{"system": "urn:x", "code": "a", "display": display} for display in ("Åse", "aase og Bo", "50%_")]
 WORDS = ("Åse", "aase", "Sørensen", "Né", "Nel", "Bo  Ib", "a", "Ærø", "AERO", "O'Hara-Ng", "Łukasz", "50%_", "\\x")
 DATES = (
     "2026", "2026-11", "2026-11-20", "2026-11-21", "2026-10", "2025-12-31", "1948-12-25", "2024-02-29", "1900", "2100",
@@ -92,7 +93,10 @@ quantities = st.builds(
     lambda value, unit, comparator: {"value": value} | unit | ({"comparator": comparator} if comparator else {}),
     numbers, st.sampled_from(UNITS), st.sampled_from(("", "", "", "<", ">=")),
 )  # fmt: skip
-identifiers = st.fixed_dictionaries({"system": st.sampled_from(SYSTEMS), "value": st.sampled_from(("1", "2", "a|b"))})
+identifiers = members(
+    system=st.sampled_from(SYSTEMS), value=st.sampled_from(("1", "2", "a|b")),
+    type=st.none() | st.none() | members(coding=some(codings, 1), text=words),
+)  # fmt: skip
 logical = st.fixed_dictionaries({"identifier": identifiers})
 metas = members(
     tag=some(codings, 1), profile=some(st.sampled_from(URLS), 2), source=maybe(st.sampled_from(URLS))
@@ -255,8 +259,10 @@ def populations(draw: st.DrawFn) -> tuple[Ids, Population]:
 
     for kind in SHARED_FIRST:
         add(kind, False)
-    for unseen in [True, False, *draw(st.lists(st.booleans(), max_size=2))]:
+    for unseen in [True, False, False, draw(st.booleans())]:
         add("Patient", unseen)
-    for kind, dice in draw(st.lists(st.tuples(st.sampled_from(OF_PATIENTS), st.integers(0, 4)), max_size=9)):
+    for kind, dice in draw(
+        st.lists(st.tuples(st.sampled_from(OF_PATIENTS), st.integers(0, 5)), min_size=4, max_size=10)
+    ):
         add(kind, dice == 0)
     return ids, Population(made, hidden)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.search.paths import COMPOSITES, PARAMS, Param
+from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, SYSTEMS, URLS, WORDS, Ids
+from tests.search.values import codings, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from overblik.fhir.strict_json import Json
     from tests.search.evaluate import Population
 
+T = TypeVar("T")
 Pairs = list[tuple[str, str]]
 PREFIXES = ("", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
@@ -59,48 +64,173 @@ def several(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return values | st.lists(values, min_size=2, max_size=3).map(",".join)
 
 
+MODIFIERS = {
+    "token": ("missing", "not", "not", "text", "text"),
+    "string": ("missing", "exact", "contains"),
+    "uri": ("missing", "below", "above"),
+    **dict.fromkeys(("date", "number", "quantity", "reference"), ("missing",)),
+}
+_BELOW = st.sampled_from(("http://x", "http://x/a", "http://x/a/", "http://x/a/b/c", "http://x/a/b/c/d", "http://y/a"))
+MODIFIED = {
+    "text": strings, "exact": st.sampled_from([escape(word) for word in (*WORDS, "Bo", "bo ib")]),
+    "contains": st.sampled_from(tuple(dict.fromkeys(escape(w[i:]) for w in WORDS for i in (1, 2) if w[i:].strip()))),
+    "below": _BELOW, "above": _BELOW,
+}  # fmt: skip
+
+
 class Asker:
-    """Draws searches of one population."""
+    """Draws searches of one population, most of them after what some resource says."""
 
     def __init__(self, draw: st.DrawFn, ids: Ids, population: Population) -> None:
         self.draw = draw
         self.ids = ids
+        self.population = population
         self.named = {k: [r["id"] for r in population.resources if r["resourceType"] == k] for k in PARAMS}
+
+    def pick(self, items: Sequence[T]) -> T:
+        """Draw one of some."""
+        return self.draw(st.sampled_from(items))
+
+    def mostly(self) -> bool:
+        """Draw whether to go by what a resource says."""
+        return self.pick((True, True, True, False))
 
     def question(self) -> tuple[str, Pairs]:
         """Draw a type and its criteria."""
-        kind = self.draw(st.sampled_from(sorted(PARAMS)))
-        return kind, [self.criterion(kind) for _ in range(self.draw(st.sampled_from((0, 1, 1, 1, 1, 2, 2, 3))))]
+        near = self.pick(self.population.resources)
+        kind = near["resourceType"]
+        return kind, [self.criterion(kind, near) for _ in range(self.pick((0, 1, 1, 1, 1, 2, 2, 3)))]
 
-    def criterion(self, kind: str) -> tuple[str, str]:
-        """Draw one `name=value`."""
+    def criterion(self, kind: str, near: Json | None, depth: int = 0) -> tuple[str, str]:
+        """Draw one `name=value`: of the type itself, or along a chain."""
+        way = self.pick(("own", "own", "chain", "has")) if depth < 3 else "own"
+        if way == "chain" and (links := self.links(kind, near)):
+            code, target, other = self.pick(links)
+            name, value = self.criterion(target, other, depth + 1)
+            several = len(PARAMS[kind][code].targets) > 1
+            untyped = not several or ("." not in name and not name.startswith("_has:") and ":" not in name)
+            return (f"{code}.{name}" if untyped and self.pick((True, False)) else f"{code}:{target}.{name}"), value
+        if way == "has" and (links := self.referring(kind, near)):
+            code, target, other = self.pick(links)
+            name, value = self.criterion(target, other, depth + 1)
+            return f"_has:{target}:{code}:{name}", value
+        return self.own(kind, near)
+
+    def links(self, kind: str, near: Json | None) -> list[tuple[str, str, Json | None]]:
+        """Return (parameter, type, resource) of what a resource refers to, or could."""
+        found: list[tuple[str, str, Json | None]] = []
+        for code, param in PARAMS[kind].items():
+            for reference in references(near, param):
+                found += [(code, r["resourceType"], r) for r in self.population.resources if name_of(r) == reference]
+        return found or ([] if self.mostly() else [(c, t, None) for c, p in PARAMS[kind].items() for t in p.targets])
+
+    def referring(self, kind: str, near: Json | None) -> list[tuple[str, str, Json | None]]:
+        """Return (parameter, type, resource) of what refers to a resource, or could."""
+        known = [(c, t, p) for t, ps in PARAMS.items() for c, p in ps.items() if kind in p.targets]
+        known = [k for k in known if kind not in SHARED or k[1] in SHARED]  # nobody's asks nothing of patients' data
+        found: list[tuple[str, str, Json | None]] = [
+            (code, other, r)
+            for code, other, param in known
+            for r in self.population.resources
+            if near is not None and r["resourceType"] == other and name_of(near) in references(r, param)
+        ]
+        return found or ([] if self.mostly() else [(code, other, None) for code, other, _ in known])
+
+    def own(self, kind: str, near: Json | None) -> tuple[str, str]:
+        """Draw one `name=value` of the type itself."""
         names = [*PARAMS[kind], *COMPOSITES.get(kind, {}), "_id", "_lastUpdated"]
-        name = self.draw(st.sampled_from(names))
+        said = [name for name, param in PARAMS[kind].items() if near is not None and stored(near, param)]
+        name = self.pick(said) if said and self.mostly() else self.pick(names)
         if name == "_id":
-            known = st.sampled_from([*self.named[kind], "none"])
-            return name, self.draw(several(known))
+            return name, self.draw(several(st.sampled_from([*self.named[kind], "none"])))
         if name == "_lastUpdated":
-            stated = st.sampled_from(("2026-11-23", "2026-11-23T09:00:00Z", "2026-11-22", "2026"))
-            return name, self.draw(st.sampled_from(PREFIXES)) + self.draw(stated)
+            return name, self.pick(PREFIXES) + self.pick(("2026-11-23", "2026-11-23T09:00:00Z", "2026-11-22", "2026"))
         if name in COMPOSITES.get(kind, {}):
-            _, params = COMPOSITES[kind][name]
-            parts = st.tuples(*(VALUES[p.kind] for p in params)).map("$".join)
-            return name, self.draw(several(parts))
+            return name, self.composite(kind, name, near)
         param = PARAMS[kind][name]
+        modifier = self.pick(("", "", *MODIFIERS[param.kind], *(["of-type"] if name == "identifier" else [])))
+        if modifier == "missing":
+            return f"{name}:missing", self.pick(("true", "false"))
         if param.kind == "reference":
-            return self.reference(name, param)
-        return name, self.draw(several(VALUES[param.kind]))
+            return self.reference(name, param, near)
+        return self.modified(kind, name, modifier, near)
 
-    def reference(self, name: str, param: Param) -> tuple[str, str]:
+    def modified(self, kind: str, name: str, modifier: str, near: Json | None) -> tuple[str, str]:
+        """Draw a value, with a modifier."""
+        param = PARAMS[kind][name]
+        if modifier == "of-type":
+            typed = self.pick(("urn:x|a|1", "urn:x|b|1", "http://loinc.org|a|2"))
+            return "identifier:of-type", typed
+        values = MODIFIED.get(modifier, VALUES[param.kind])
+        said = stored(near, param) if near is not None else []
+        said = [value for value in said if not str(value).startswith("urn:")]
+        if said and self.mostly():
+            values = st.just(asked_of(self.draw, param.kind, modifier, self.pick(said)))
+        return f"{name}:{modifier}" if modifier else name, self.draw(several(values))
+
+    def composite(self, kind: str, name: str, near: Json | None) -> str:
+        """Draw parts, mostly those of one element."""
+        places, params = COMPOSITES[kind][name]
+        elements = [element for place in places for element in walk(near, place)] if near is not None else []
+        full = [e for e in elements if all(stored(e, p) for p in params)]
+        if full and self.mostly():
+            element = self.pick(full)
+            return "$".join(asked_of(self.draw, p.kind, "", self.pick(stored(element, p))) for p in params)
+        return self.draw(several(st.tuples(*(VALUES[p.kind] for p in params)).map("$".join)))
+
+    def reference(self, name: str, param: Param, near: Json | None) -> tuple[str, str]:
         """Draw a reference: by id, by type and id, of a type, by identifier."""
-        target = self.draw(st.sampled_from(param.targets))
-        identifier = self.draw(st.sampled_from([*self.named[target], f"{self.ids.seen}.none"]))
-        forms = [(name, f"{target}/{identifier}"), (name, identifier)]
+        target = self.pick(param.targets)
+        identifier = self.pick([*self.named[target], f"{self.ids.seen}.none"])
+        said = references(near, param)
+        if said and self.mostly():
+            target, _, identifier = self.pick(said).partition("/")
+        forms = [(name, f"{target}/{identifier}"), (name, identifier), (f"{name}:{target}", identifier)]
         if name not in {"patient", "subject"}:
-            asked = self.draw(st.sampled_from((*(f"{s}|1" for s in SYSTEMS), "1", "urn:x|")))
-            forms += [(f"{name}:{target}", identifier), (f"{name}:identifier", asked)]
-        chosen: tuple[str, str] = self.draw(st.sampled_from(forms))
-        return chosen
+            forms += [(f"{name}:identifier", self.pick((*(f"{s}|1" for s in SYSTEMS), "1", "urn:x|")))]
+        return self.pick(forms)
+
+
+def name_of(resource: Json) -> str:
+    """Return `Type/id`."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def stored(near: Json, param: Param) -> list[Any]:
+    """Return the values a resource has of a parameter, less those without anything to ask for."""
+    return [value for value in found(near, param) if value not in ({}, [])]
+
+
+def references(near: Json | None, param: Param) -> list[str]:
+    """Return the literal references of a parameter."""
+    if near is None or param.kind != "reference":
+        return []
+    return [r["reference"] for r in found(near, param) if "reference" in r]
+
+
+def asked_of(draw: st.DrawFn, kind: str, modifier: str, value: Any) -> str:
+    """Draw how a stored value can be asked for, or nearly so."""
+    if kind == "token" and modifier != "text":
+        system, code = draw(st.sampled_from(codings(value) or [("", "a")]))
+        code = escape(code)
+        forms = [code, f"{system}|{code}", f"{system}|", f"|{code}"] if code else [f"{system}|"]
+        return str(draw(st.sampled_from(forms)))
+    if kind in {"token", "string"}:
+        known = texts(value) if kind == "string" else [*walk(value, "coding.display"), *walk(value, "text")]
+        known = [text for text in known if text.strip()] or ["a"]
+        text = draw(st.sampled_from(known))
+        begin = draw(st.sampled_from((0, 1))) if modifier == "contains" else 0
+        end = len(text) if modifier == "exact" else draw(st.integers(2, 20))
+        return escape(text[begin:end] if text[begin:end].strip() else text)
+    if kind == "date":
+        text = draw(st.sampled_from([value] if isinstance(value, str) else list(value.values())))
+        cut = draw(st.sampled_from((4, 7, 10, 99)))
+        return f"{draw(st.sampled_from(PREFIXES))}{text[:cut]}"
+    if kind == "uri":
+        return str(value)
+    digits = str(value if kind == "number" else value["value"])
+    unit = "" if kind == "number" else draw(st.sampled_from((*UNITS, f"||{value.get('unit', 'kg')}")))
+    return f"{draw(st.sampled_from(PREFIXES))}{digits}{unit}"
 
 
 @st.composite

@@ -37,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @settings(
-    max_examples=ROUND, deadline=None, database=None, phases=[Phase.generate],
+    max_examples=ROUND, deadline=None, database=None, backend="hypothesis-urandom", phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(data=st.data())

@@ -86,7 +86,7 @@ def texts(value: Any) -> list[str]:
     listed = [text for k in ("given", "prefix", "suffix", "line") for text in value.get(k, [])]
     spoken = []
     if ("family" in value or "given" in value) and "text" not in value:
-        spoken = [" ".join([*value.get("given", []), value.get("family", "")])]
+        spoken = [" ".join([*value.get("given", []), value.get("family", "")]).strip()]
     return plain + listed + spoken
 
 
@@ -210,3 +210,44 @@ def quantity(asked: str, stored: Any) -> bool:
 def uri(asked: str, stored: Any) -> bool:
     """Say whether a uri is the same."""
     return bool(bare(asked) == stored)
+
+
+# -- modifiers
+
+
+def text(asked: str, stored: Any) -> bool:
+    """Say whether the text of a code, or one of its displays, begins as asked."""
+    if isinstance(stored, dict) and "value" in stored:
+        stored = {"text": stored.get("type", {}).get("text")}
+    if not isinstance(stored, dict):
+        return False
+    listed = [stored.get("text"), stored.get("display"), *(c.get("display") for c in stored.get("coding", []))]
+    return any(folded(word).startswith(folded(bare(asked))) for word in listed if word)
+
+
+def of_type(asked: str, stored: Any) -> bool:
+    """Say whether an identifier is of a type, `system|code|value`."""
+    system, code, value = (bare(part) for part in split(asked, "|"))
+    types = stored.get("type", {}).get("coding", [])
+    return value == stored["value"] and any(c.get("system") == system and c.get("code") == code for c in types)
+
+
+def exact(asked: str, stored: Any) -> bool:
+    """Say whether a text stands just so."""
+    return bare(asked) in texts(stored)
+
+
+def contains(asked: str, stored: Any) -> bool:
+    """Say whether a text has the asked one anywhere."""
+    return any(folded(bare(asked)) in folded(text) for text in texts(stored))
+
+
+def below(asked: str, stored: Any) -> bool:
+    """Say whether a url is the asked one, or goes on from it with a further segment."""
+    url = bare(asked).rstrip("/")
+    return bool(stored == url or stored.startswith(url + "/"))
+
+
+def above(asked: str, stored: Any) -> bool:
+    """Say whether the asked url is, or goes on from, a stored one."""
+    return "://" in stored and below(stored, bare(asked).rstrip("/"))

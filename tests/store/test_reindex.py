@@ -97,11 +97,11 @@ async def test_two_words_of_one_digest_are_noticed_when_the_second_is_written(wo
     database = world.run.database
     dictionary = index_rows.Dictionary()
     async with database.transaction() as transaction:
-        await dictionary.note(transaction, [{"words": {5: 1}}])
+        await dictionary.note(transaction, [{"words": {5: 1}, "vocabulary": []}])
     async with database.transaction() as transaction:
-        await dictionary.note(transaction, [{"words": {5: 1, 6: 1}}])
+        await dictionary.note(transaction, [{"words": {5: 1, 6: 1}, "vocabulary": []}])
         with pytest.raises(Unavailable) as refused:
-            await index_rows.Dictionary().note(transaction, [{"words": {5: 2}}])
+            await index_rows.Dictionary().note(transaction, [{"words": {5: 2}, "vocabulary": []}])
     assert refused.value.code == "index-collision"
 
 

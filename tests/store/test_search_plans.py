@@ -15,8 +15,9 @@ from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
 from overblik.store.queries import sql_for
 from overblik.store.search import compile_count, compile_search
-from overblik.store.search.conditions import Scope, digests
+from overblik.store.search.conditions import digests
 from overblik.store.search.drivers import COMMON
+from overblik.store.search.scope import Scope
 from overblik.trust.identity import Caller, system_caller
 from tests.conftest import NOW, Clones, Copies
 

@@ -40,6 +40,7 @@ RESOURCE: Columns = {
     "clinical_from": "timestamptz", "clinical_to": "timestamptz", "recorded_at": "timestamptz",
     "received_at": "timestamptz", "created_cid": "int8", "cid": "int8", "fact_key": "text", "facets": "jsonb",
     "tokens": "int8[]", "headline": "int8", "sort_at": "timestamptz", "sort_to": "timestamptz", "index_version": "int2",
+    "link": "int8", "present": "int8",
 }  # fmt: skip
 LOCATOR: Columns = {"id": "text", "type": "text", "pid": "int8", "rid": "int8"}
 RELATION: Columns = {

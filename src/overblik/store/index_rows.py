@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from overblik.fhir.errors import Unavailable
 from overblik.fhir.index import INDEX_VERSION, IndexRow, Narrow, index_row
+from overblik.fhir.index.digests import link
 from overblik.fhir.index.parameters import headline_date, number_of
 from overblik.store.queries import sql
 
@@ -43,7 +44,11 @@ MOST_PARTS = 32_767
 
 
 def indexed(resource: Json | None, key: bytes, pid: int, rid: int) -> dict[str, Any]:
-    """Return the index columns of a resource, its `narrow` rows by table, and `words`, its digests with proofs."""
+    """Return the index columns of a resource and what stands elsewhere.
+
+    `narrow` has its rows by table, `words` its digests with proofs, `vocabulary` (parameter, text, token)
+    of the texts under which a token is found.
+    """
     row = index_row(resource, key) if resource is not None else IndexRow()
     resource_type = str(resource["resourceType"]) if resource is not None else ""
     sort_at = row.sort.start if row.sort else NEVER
@@ -56,6 +61,9 @@ def indexed(resource: Json | None, key: bytes, pid: int, rid: int) -> dict[str, 
         "sort_at": sort_at,
         "sort_to": row.span.end if row.span else None,
         "index_version": INDEX_VERSION,
+        "link": link(key, f"{resource_type}/{resource['id']}").value if resource and "id" in resource else 0,
+        "present": row.present,
+        "vocabulary": [(number_of(resource_type, code), *found) for code, *found in sorted(row.vocabulary)],
         "clinical": row.clinical,
         "words": row.words,
         "narrow": {
@@ -85,19 +93,26 @@ def narrow_rows(rows: Iterable[dict[str, Any]], table: str) -> list[dict[str, An
     return [narrow for row in rows for narrow in row["narrow"][table]]
 
 
+Word = tuple[int, str, int]
+"""A parameter's number, a text, and the token of those who have it."""
+
+
 class Dictionary:
-    """Which digests stand in the database's dictionary already, as far as this process knows."""
+    """Which digests and texts stand in the database's dictionaries already, as far as this process knows."""
 
     MOST = 100_000
 
     def __init__(self) -> None:
         self._known: set[int] = set()
+        self._texts: set[Word] = set()
 
     async def note(self, transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
         """Enter the digests of new words; Unavailable where one is another word's digest already.
 
         Only what the database had before is remembered as known: this transaction may yet fail.
         """
+        rows = list(rows)
+        await self._note_texts(transaction, {word for row in rows for word in row["vocabulary"]} - self._texts)
         words: dict[int, int] = {}
         for row in rows:
             words |= {d: proof for d, proof in row["words"].items() if d not in self._known}
@@ -110,3 +125,12 @@ class Dictionary:
         if len(self._known) > self.MOST:
             self._known.clear()
         self._known.update(row.digest for row in found)
+
+    async def _note_texts(self, transaction: Transaction, new: set[Word]) -> None:
+        if not new:
+            return
+        params, texts, tokens = (list(part) for part in zip(*sorted(new), strict=True))
+        found = await transaction.fetch(sql("note_texts"), {"params": params, "texts": texts, "tokens": tokens})
+        if len(self._texts) > self.MOST:
+            self._texts.clear()
+        self._texts.update((row.param, row.value, row.token) for row in found)

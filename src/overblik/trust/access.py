@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from overblik.fhir.definitions import r4
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
@@ -257,18 +257,9 @@ class Door:
         return shared | {"pid": place.pid, "rid": place.rid, "pids": list(place.pids)}
 
 
-def is_shared(resource_type: str) -> bool:
-    """Say whether resources of a type belong to no patient and are kept for everyone."""
-    return resource_type in _SHARED
-
-
 def is_versioned(resource_type: str) -> bool:
     """Say whether an update must name the version it replaces: what is clinical, not who somebody is."""
     return resource_type != "Patient" and not is_shared(resource_type)
-
-
-_PATIENT_OWNED = frozenset({"Task", "MessageHeader", "Binary", "Bundle", "Device", "GuidanceResponse", "Contract"})
-_SHARED = frozenset(r4().resource_types - r4().patient.keys() - _PATIENT_OWNED)
 
 
 def disclosed(row: Any) -> Disclosed:

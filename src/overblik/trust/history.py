@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
 from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
-from overblik.trust.access import Page, disclosed, is_shared
+from overblik.trust.access import Page, disclosed
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Unprocessable
 from overblik.fhir.index import linked
 from overblik.store.search.linked import compile_linked, referring
-from overblik.trust.access import disclosed, is_shared
+from overblik.trust.access import disclosed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Malformed, Unprocessable
 from overblik.store.body import unpack
 from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
 from overblik.store.search.past import Then, in_past, index_of, read_past, records
-from overblik.trust.access import Page, disclosed, is_shared
+from overblik.trust.access import Page, disclosed
 from overblik.trust.cursors import WIDTH
 from overblik.trust.identity import require
 from overblik.trust.including import included

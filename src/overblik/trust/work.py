@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Conflict, Gone, Malformed, NotFound, PreconditionFailed, Unprocessable
 from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
 from overblik.fhir.index import patient_references
@@ -18,7 +19,7 @@ from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
-from overblik.trust.access import is_shared, is_versioned
+from overblik.trust.access import is_versioned
 from overblik.trust.evidence import Durations, relations
 from overblik.trust.organisations import store_organisation
 from overblik.trust.rows import Row, as_row, unregistered

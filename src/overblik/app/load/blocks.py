@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Malformed, OverblikError
 from overblik.fhir.strict_json import MAX_BYTES, loads
-from overblik.trust.access import is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -57,6 +57,21 @@ def token_digests(key: bytes, resource_type: str, code: str, system: str, value:
     return [digest.value for digest in tokens(key, resource_type, code, system, value)]
 
 
-def missing(key: bytes, resource_type: str, code: str) -> Digest:
-    """Return the digest that says a headline parameter has no value."""
-    return token(key, resource_type, code + ":missing", None, "true")
+def link(key: bytes, target: str) -> Digest:
+    """Return the digest of what is referred to: `Type/id`, or a url."""
+    return _digest(key, f"\x1flink\x1f{target}")
+
+
+def way(key: bytes, resource_type: str, code: str) -> Digest:
+    """Return the digest of a reference parameter, whatever it refers to."""
+    return _digest(key, f"{resource_type}\x1f{code}\x1flink")
+
+
+def reference(key: bytes, resource_type: str, code: str, target: str) -> Digest:
+    """Return the digest a reference is found by: `way` and `link` in one, by exclusive or.
+
+    PostgreSQL has that operator too. So a statement follows references without the key: from the
+    `link` of what is referred to, which its row has, to the token of what refers to it, and back.
+    """
+    one, other = way(key, resource_type, code), link(key, target)
+    return Digest(one.value ^ other.value, one.proof ^ other.proof)

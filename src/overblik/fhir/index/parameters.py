@@ -67,10 +67,12 @@ def headline_date(resource_type: str) -> str:
 
 
 @cache
-def headlines(resource_type: str) -> frozenset[str]:
-    """Return the parameters whose absence is kept, so that `:missing` can be asked."""
-    wanted = {"identifier", "status", "gender", "name", headline_token(resource_type), headline_date(resource_type)}
-    return frozenset(wanted & parameters(resource_type).keys())
+def places(resource_type: str) -> dict[str, int]:
+    """Return the bit of each parameter in a row's `present`, by which `:missing` is asked.
+
+    No type of R4 has more than 49 parameters with an expression; a bigint has 64 bits.
+    """
+    return {code: place for place, code in enumerate(parameters(resource_type))}
 
 
 _BOTH = {

@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.dates import Interval
 from overblik.fhir.fhirpath import Item
-from overblik.fhir.index.digests import Digest, missing, pair, token, tokens
+from overblik.fhir.index.digests import Digest, pair, reference, token, tokens
 from overblik.fhir.index.extract import Composite, extractors
-from overblik.fhir.index.parameters import headline_date, headline_token, headlines
-from overblik.fhir.index.values import codings_of, interval_of, links_of, logical_of, span_of, texts_of
+from overblik.fhir.index.parameters import headline_date, headline_token, places
+from overblik.fhir.index.values import (
+    codings_of,
+    exact_texts_of,
+    fold,
+    interval_of,
+    links_of,
+    logical_of,
+    span_of,
+    typed_of,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from overblik.fhir.index.extract import Component, Simple
     from overblik.fhir.strict_json import Json
 
+LONGEST_URL = 1000
+"""Characters of a url that can be searched by a part of it."""
 WIDEST = timedelta(days=32)
 """A headline date wider than this stands in a narrow row, so that a search by the columns can be bounded."""
 
@@ -41,7 +53,9 @@ class IndexRow:
     """What is indexed of one resource.
 
     `words` has the proof of every digest used, `headline` the codes by which the type is listed.
-    `span` is the headline date where one short interval tells all of it.
+    `span` is the headline date where one short interval tells all of it. `present` has a bit for
+    each parameter that has a value (`parameters.places`). `vocabulary` has (code, text, token) of
+    what is searched by a part of it and found by its token.
     """
 
     tokens: dict[int, int] = field(default_factory=dict)
@@ -53,6 +67,8 @@ class IndexRow:
     clinical: Interval | None = None
     sort: Interval | None = None
     span: Interval | None = None
+    present: int = 0
+    vocabulary: set[tuple[str, str, int]] = field(default_factory=set)
 
     @property
     def words(self) -> dict[int, int]:
@@ -113,14 +129,26 @@ class _Builder:
                 self.row.tokens[digest.value] = digest.proof
             if code == self.listed and value and digests[0].value not in self.row.headline:
                 self.row.headline.append(digests[0].value)
+        for system, value in typed_of(item):
+            self.note(token(self.key, self.type, code + ":of-type", system, value))
+        for text in dict.fromkeys(words_of(item)):
+            self.word(code + ":text", text)
+
+    def word(self, code: str, text: str) -> None:
+        """Note a text under which a token is found: few are different, so they stand in a table of their own."""
+        digest = self.note(token(self.key, self.type, code, None, text))
+        self.row.vocabulary.add((code, text, digest))
 
     def uri(self, code: str, item: Item) -> None:
         if isinstance(item.value, str):
-            self.note(token(self.key, self.type, code, None, item.value))
+            if item.value.startswith("urn:") or len(item.value) > LONGEST_URL:
+                self.note(token(self.key, self.type, code, None, item.value))
+            else:
+                self.word(code, item.value)
 
     def reference(self, code: str, item: Item) -> None:
-        for link in links_of(item):
-            self.note(token(self.key, self.type, code, None, link))
+        for target in links_of(item):
+            self.note(reference(self.key, self.type, code, target))
         if (logical := logical_of(item)) is not None:
             for digest in tokens(self.key, self.type, code + ":identifier", *logical):
                 self.note(digest)
@@ -141,9 +169,11 @@ class _Builder:
     quantity = number
 
     def string(self, code: str, item: Item, part: int = 0, marks: tuple[int, ...] = ()) -> None:
-        for text in dict.fromkeys(texts_of(item)):
-            if text:
-                self.row.strings.append(Narrow(code, text, None, part, marks))
+        for text in dict.fromkeys(exact_texts_of(item)):
+            if folded := fold(text):
+                self.row.strings.append(Narrow(code, folded, None, part, marks))
+            if not code.endswith("$"):  # a further part of a composite, which has no name of its own
+                self.note(token(self.key, self.type, code + ":exact", None, text))
 
     def compose(self, composite: Composite, part: int, item: Item, items: list[Item]) -> None:
         """Keep one element of a composite: its tokens as a pair, or as marks beside its values."""
@@ -151,6 +181,7 @@ class _Builder:
         if not all(found):
             return
         code = composite.code
+        self.seen.add(code)
         coded = [(c, f) for c, f in zip(composite.components, found, strict=True) if c.kind in _CODED]
         forms = list(product(*(_forms(component, values) for component, values in coded)))
         if len(coded) == len(found):
@@ -181,8 +212,9 @@ class _Builder:
         row.dates = list(dict.fromkeys(row.dates))
         row.numbers = list(dict.fromkeys(row.numbers))
         row.strings = list(dict.fromkeys(row.strings))
-        for absent in headlines(self.type) - self.seen:
-            self.note(missing(self.key, self.type, absent))
+        known = places(self.type)
+        for code in self.seen:
+            row.present |= 1 << known[code]
 
 
 _CODED = frozenset({"token", "reference", "uri"})

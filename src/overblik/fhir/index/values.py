@@ -136,18 +136,43 @@ _NAME = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 
 
-def texts_of(item: Item) -> Iterator[str]:
-    """Yield the folded texts of a string, HumanName or Address; a name also as it is spoken."""
+def exact_texts_of(item: Item) -> Iterator[str]:
+    """Yield the texts of a string, HumanName or Address as they stand; a name also as it is spoken."""
     value: Any = item.value
     if isinstance(value, str):
-        yield fold(value)
+        yield value
     elif isinstance(value, dict) and item.type in {"HumanName", "Address"}:
         for part in _NAME if item.type == "HumanName" else _ADDRESS:
             stated = value.get(part, ())
             for text in [stated] if isinstance(stated, str) else stated:
-                yield fold(str(text or ""))
+                yield str(text or "")
         if item.type == "HumanName" and "text" not in value:
-            yield fold(" ".join([*(str(g) for g in value.get("given", ()) if g), str(value.get("family", ""))]))
+            yield " ".join([*(str(g) for g in value.get("given", ()) if g), str(value.get("family", ""))]).strip()
+
+
+def words_of(item: Item) -> Iterator[str]:
+    """Yield the folded texts that stand with a code: a concept's text and displays, an identifier's type."""
+    value: Any = item.value
+    if not isinstance(value, dict):
+        return
+    if item.type == "CodeableConcept":
+        concept = value
+    elif item.type == "Identifier":
+        concept = {"text": value.get("type", {}).get("text")}
+    else:
+        concept = {"coding": [value]}
+    stated = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding", ()))]
+    for text in stated:
+        if text and (folded := fold(str(text))):
+            yield folded
+
+
+def typed_of(item: Item) -> Iterator[tuple[str, str]]:
+    """Yield (system, `code|value`) of an identifier's type, for `:of-type`."""
+    value: Any = item.value
+    if item.type == "Identifier" and isinstance(value, dict) and "value" in value:
+        for coding in value.get("type", {}).get("coding", ()):
+            yield str(coding.get("system", "")), f"{coding.get('code', '')}|{value['value']}"
 
 
 _LETTERS = str.maketrans({

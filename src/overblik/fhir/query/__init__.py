@@ -2,6 +2,7 @@
 
 tree.py     the tree: a query is criteria that must all hold
 values.py   one value as text to what it stands for
+grammar.py  a parameter's name: modifiers and chains
 includes.py the links that a page follows
 result.py   the parameters of the result: how many, counted or not
 parse.py    which parameters there are, and the whole string
@@ -17,12 +18,16 @@ from overblik.fhir.query.tree import (
     MOST_SORTS,
     MOST_VALUES,
     Amount,
+    Chain,
     Composites,
     Criterion,
     Dates,
+    Either,
+    Has,
     Ids,
     Links,
     Missing,
+    Not,
     Numbers,
     Patients,
     Query,
@@ -30,6 +35,7 @@ from overblik.fhir.query.tree import (
     Strings,
     Tokens,
     Updated,
+    Words,
 )
 
 __all__ = [
@@ -39,13 +45,17 @@ __all__ = [
     "MOST_SORTS",
     "MOST_VALUES",
     "Amount",
+    "Chain",
     "Composites",
     "Criterion",
     "Dates",
+    "Either",
+    "Has",
     "Ids",
     "Include",
     "Links",
     "Missing",
+    "Not",
     "Numbers",
     "Patients",
     "Query",
@@ -53,6 +63,7 @@ __all__ = [
     "Strings",
     "Tokens",
     "Updated",
+    "Words",
     "parse_query",
     "searchable",
     "sortable",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from decimal import Decimal
 
@@ -37,10 +38,11 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Patients:
-    """`patient=…`: by id of any of the record's Patient resources, or by identifier."""
+    """`patient=…`: by id of any of the record's Patient resources, by identifier, or by a criterion."""
 
     ids: tuple[str, ...] = ()
     identifiers: tuple[tuple[str, str], ...] = ()
+    matching: Criterion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,20 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Strings:
-    """`name=jens,…`: folded; what begins so is found."""
+    """`name=jens,…`: folded; what begins so is found, or with `inside` what has it anywhere."""
 
     param: str
     values: tuple[str, ...]
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """`code:text=head`, `url:below=…`: the texts of tokens, as a whole or as they begin."""
+
+    param: str
+    whole: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,60 @@ class Missing:
     missing: bool
 
 
-Criterion = Ids | Patients | Tokens | Links | Dates | Updated | Numbers | Strings | Composites | Missing
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`code:not=…`: the criterion does not hold, as where there is no value."""
+
+    criterion: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of the criteria holds."""
+
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """`encounter.class=IMP`: the parameter refers to a resource of a type of which the criterion holds."""
+
+    param: str
+    type: str
+    criterion: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """`_has:Observation:performer:code=…`: a resource of a type refers here and the criterion holds of it.
+
+    A `param` of "" means that it is of the same patient.
+    """
+
+    type: str
+    param: str
+    criterion: Criterion
+
+
+Coded = Tokens | Links | Words
+Ranged = Dates | Numbers | Strings
+Criterion = Ids | Patients | Coded | Ranged | Updated | Composites | Missing | Not | Either | Chain | Has
+
+
+def passed(criteria: Iterable[Criterion]) -> Iterator[str]:
+    """Walk the types of the resources that criteria pass through on their way."""
+    for criterion in criteria:
+        match criterion:
+            case Chain(_, kind, inner) | Has(kind, _, inner):
+                yield kind
+                yield from passed([inner])
+            case Patients():
+                yield "Patient"
+                yield from passed([criterion.matching] if criterion.matching is not None else [])
+            case Not(inner):
+                yield from passed([inner])
+            case Either(several):
+                yield from passed(several)
 
 
 @dataclass(frozen=True, slots=True)

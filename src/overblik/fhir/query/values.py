@@ -22,6 +22,7 @@ from overblik.fhir.query.tree import (
     Strings,
     Tokens,
     Updated,
+    Words,
 )
 from overblik.fhir.references import parse_reference
 
@@ -162,12 +163,62 @@ def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] 
     return prefix, amount, ((unit[0] or None, unit[1]) if unit and unit[1] else None)
 
 
-def strings(param: str, parts: Sequence[str]) -> Strings:
-    """Read texts, folded as they are kept; what folds to nothing would find everything."""
+def strings(param: str, parts: Sequence[str], *, inside: bool = False) -> Strings:
+    """Read texts, folded as they are kept."""
+    return Strings(param, _folded(param, parts), inside)
+
+
+def _folded(param: str, parts: Sequence[str]) -> tuple[str, ...]:
+    """Fold; what folds to nothing would find everything."""
     found = tuple(fold(plain(part)) for part in _limited(param, parts))
     if not all(found):
         raise refuse(param, f"{param} takes at least one letter or digit.")
-    return Strings(param, found)
+    return found
+
+
+def exact(param: str, parts: Sequence[str]) -> Tokens:
+    """Read texts that must stand so, letter for letter."""
+    return Tokens(f"{param}:exact", tuple((None, plain(part)) for part in parts))
+
+
+def words(param: str, parts: Sequence[str]) -> Words:
+    """Read the beginnings of the texts that stand with codes."""
+    return Words(f"{param}:text", beginnings=_folded(param, parts))
+
+
+def typed(param: str, parts: Sequence[str]) -> Tokens:
+    """Read `system|code|value`: the type of an identifier, and its value."""
+    found = []
+    for part in parts:
+        stated = [plain(text) for text in split(part, "|")]
+        if len(stated) != 3 or not all(stated):
+            raise refuse(param, f"{param}:of-type takes system|code|value.")
+        found.append((stated[0], f"{stated[1]}|{stated[2]}"))
+    return Tokens(f"{param}:of-type", tuple(found))
+
+
+def below(param: str, parts: Sequence[str]) -> Words:
+    """Read urls: itself, and what lies below it by the segments of its path."""
+    found = tuple(_url(param, part) for part in _limited(param, parts))
+    return Words(param, found, tuple(f"{url}/" for url in found))
+
+
+def above(param: str, parts: Sequence[str]) -> Links:
+    """Read urls: itself, and what it lies below."""
+    found: list[str] = []
+    for part in _limited(param, parts):
+        url = _url(param, part)
+        while "://" in url and not url.endswith("/"):
+            found += [url, url + "/"]
+            url = url.rpartition("/")[0]
+    return Links(param, tuple(found))
+
+
+def _url(param: str, part: str) -> str:
+    url = plain(part).rstrip("/")
+    if "://" not in url:
+        raise refuse(param, f"{param}:below and :above take a url with a path.")
+    return url
 
 
 def missing(param: str, value: str) -> Missing:

@@ -1,6 +1,8 @@
 """Query tree and kind of access to SQL (docs/decisions/008-search-index.md).
 
-    conditions.py  one criterion as a condition on a row
+    scope.py       what a condition is made with
+    narrow.py      criteria on narrow rows: dates, numbers, texts, composites
+    conditions.py  one criterion as a condition on a row, and the steps to other rows
     drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
     order.py       what the rows are ordered by, and how a page goes on
     compile.py     the whole statement, with the door's condition inside

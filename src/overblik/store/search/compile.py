@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
-from overblik.store.search.conditions import Scope, condition
+from overblik.store.search.conditions import condition
 from overblik.store.search.drivers import Source, choose
 from overblik.store.search.order import Order, columns, computed, following, order_of, ordered, place
+from overblik.store.search.scope import Scope
 from overblik.store.visibility import blocks
 
 if TYPE_CHECKING:

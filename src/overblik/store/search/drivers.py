@@ -25,7 +25,9 @@ from overblik.fhir.index.digests import token
 from overblik.fhir.index.parameters import headline_date, headline_token
 from overblik.fhir.index.row import WIDEST
 from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
-from overblik.store.search.conditions import DIGITS, Scope, among, digests, record_of
+from overblik.store.search.conditions import digests, record_of
+from overblik.store.search.narrow import among
+from overblik.store.search.scope import DIGITS, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,6 +115,7 @@ _UNORDERED: LiteralString = "r.sort_at + interval '0'"
 def choose(query: Query, scope: Scope) -> Driver:
     """Choose where the rows come from."""
     patients = [c for c in query.criteria if isinstance(c, Patients)]
+    patients.sort(key=lambda p: p.matching is not None)
     if patients:
         return _of_record(patients[0], scope)
     if scope.kind == "citizen":
@@ -193,7 +196,7 @@ def _by_tokens(criteria: list[Tokens | Links], scope: Scope) -> Driver:
 
 def _by_rows(criterion: Strings | Numbers | Dates, scope: Scope) -> Driver:
     found = among(criterion, scope)
-    source = Source("resource r", _TYPED + found.text.replace("{p}", "d"), _UNORDERED)
+    source = Source("resource r", _TYPED + found.text.replace("{p}", "d").replace("{r}", scope.row), _UNORDERED)
     return Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
 
 
@@ -241,7 +244,7 @@ def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list
         params["d_until"] = min(until)
     if since:
         rows = among(since[0], scope)
-        wide: LiteralString = " and r.sort_to is null and " + rows.text.replace("{p}", "dd")
+        wide: LiteralString = " and r.sort_to is null and " + rows.text.replace("{p}", "dd").replace("{r}", scope.row)
         near: LiteralString = " and r.sort_to is not null and r.sort_at >= %(d_from)s"
         sources = [_also(s, near) for s in sources] + [_also(s, wide) for s in sources]
         params["d_from"] = _earlier(max(c.values[0][1].start for c in since))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from overblik.fhir.index.digests import token
+from overblik.fhir.index.digests import reference
 from overblik.fhir.index.parameters import kept_as
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
 from overblik.store.search.compile import Compiled
@@ -66,4 +66,4 @@ def compile_linked(kind: Kind, params: dict[str, Any], *, shared: bool) -> Compi
 def referring(key: bytes, source: str, params: Iterable[str], references: Iterable[str]) -> list[int]:
     """Return the digests that what refers to one of `references` (each `Type/id`) has."""
     names = {kept for code in params for kept in kept_as(source, code)}
-    return [token(key, source, name, None, link).value for link in references for name in sorted(names)]
+    return [reference(key, source, name, link).value for link in references for name in sorted(names)]

@@ -15,7 +15,7 @@ from overblik.fhir.index.parameters import headline_date, kept_as, number_of, pa
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query, Sort
-    from overblik.store.search.conditions import Scope
+    from overblik.store.search.scope import Scope
 
 LONGEST = 60
 """Characters of a text that it is ordered by."""

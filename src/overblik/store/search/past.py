@@ -37,7 +37,7 @@ class Then(NamedTuple):
 
 def records(query: Query, kind: Kind, key: bytes, citizen: str) -> dict[str, Any] | None:
     """Return the parameters that name the records a search may find things in; None where it names none."""
-    patients = next((c for c in query.criteria if isinstance(c, Patients)), None)
+    patients = next((c for c in query.criteria if isinstance(c, Patients) and c.matching is None), None)
     ids = next((c for c in query.criteria if isinstance(c, Ids)), None)
     if patients is not None:
         tokens = [token(key, "Patient", "identifier", *stated).value for stated in patients.identifiers]
@@ -73,7 +73,7 @@ def index_of(found: Iterable[Then], key: bytes) -> dict[str, Any]:
     """Return the index rows of superseded versions as the arrays that `in_past` takes."""
     rows = [(then.pid, then.rid, indexed(then.resource, key, then.pid, then.rid)) for then in found]
     params: dict[str, Any] = {"past_pid": [pid for pid, _, _ in rows], "past_rid": [rid for _, rid, _ in rows]}
-    for name in ("headline", "sort_at", "sort_to"):
+    for name in ("headline", "sort_at", "sort_to", "present"):
         params["past_" + name] = [index[name] for _, _, index in rows]
     params["past_words"] = [_array(index["tokens"]) for _, _, index in rows]
     for table in ("index_date", "index_number", "index_string"):
@@ -96,11 +96,13 @@ resource as materialized (
            case when p.present then r.tokens else u.tokens::bigint[] end as tokens,
            case when p.present then r.headline else u.headline end as headline,
            case when p.present then r.sort_at else u.sort_at end as sort_at,
-           case when p.present then r.sort_to else u.sort_to end as sort_to
+           case when p.present then r.sort_to else u.sort_to end as sort_to, r.link,
+           case when p.present then r.present else u.present end as present
     from past p join resource r on r.pid = p.pid and r.rid = p.rid
          left join unnest(%(past_pid)s::bigint[], %(past_rid)s::bigint[], %(past_words)s::text[],
-                          %(past_headline)s::bigint[], %(past_sort_at)s::timestamptz[], %(past_sort_to)s::timestamptz[])
-              as u (pid, rid, tokens, headline, sort_at, sort_to) on u.pid = p.pid and u.rid = p.rid
+                          %(past_headline)s::bigint[], %(past_sort_at)s::timestamptz[], %(past_sort_to)s::timestamptz[],
+                          %(past_present)s::bigint[])
+              as u (pid, rid, tokens, headline, sort_at, sort_to, present) on u.pid = p.pid and u.rid = p.rid
 ),
 index_date as not materialized (
     select x.pid, x.rid, x.lo, x.hi, x.param, x.part, x.marks from index_date x

@@ -68,11 +68,11 @@ from resource where pid = %(pid)s and rid = %(rid)s;
 -- Write the current version; touches no row when another version came between.
 insert into resource as r (pid, rid, type, id, version, body, deleted, source, via, origins, labels, others,
     clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, headline, sort_at,
-    sort_to, index_version)
+    sort_to, index_version, link, present)
 values (%(pid)s, %(rid)s, %(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s,
     %(origins)s, %(labels)s, %(others)s, %(clinical_from)s, %(clinical_to)s, %(recorded_at)s, %(received_at)s,
     %(cid)s, %(cid)s, %(fact_key)s, %(facets)s, %(tokens)s, %(headline)s, %(sort_at)s, %(sort_to)s,
-    %(index_version)s)
+    %(index_version)s, %(link)s, %(present)s)
 on conflict (pid, rid) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via,
@@ -84,7 +84,8 @@ on conflict (pid, rid) do update set
     recorded_at = excluded.recorded_at, received_at = excluded.received_at,
     cid = excluded.cid, fact_key = excluded.fact_key, facets = excluded.facets,
     tokens = excluded.tokens, headline = excluded.headline, sort_at = excluded.sort_at,
-    sort_to = excluded.sort_to, index_version = excluded.index_version
+    sort_to = excluded.sort_to, index_version = excluded.index_version, link = excluded.link,
+    present = excluded.present
 where r.version = excluded.version - 1;
 
 -- name: touch_resource
@@ -154,6 +155,18 @@ with new as (
 )
 select d.digest, d.proof from token_dictionary d where d.digest = any(%(digests)s::bigint[]);
 
+-- name: note_texts
+-- scope: cross
+-- Enter texts under which tokens are found, in one order; those that stood there before come back.
+with new as (
+    insert into vocabulary (param, value, token)
+    select w.param, w.value, w.token
+    from unnest(%(params)s::integer[], %(texts)s::text[], %(tokens)s::bigint[]) as w (param, value, token)
+    order by w.token
+    on conflict (token) do nothing
+)
+select v.param, v.value, v.token from vocabulary v where v.token = any(%(tokens)s::bigint[]);
+
 -- name: clear_relations
 -- scope: patient
 delete from relation where pid = %(pid)s and rid = %(rid)s and kind <> 'break-glass';
@@ -186,13 +199,14 @@ values (%(pid)s, 'permit', %(rule)s, null, %(rids)s, %(versions)s, %(query)s, :l
 -- name: put_shared
 -- scope: shared
 insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, cid, rid, tokens,
-    index_version)
+    index_version, link, present)
 values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s, %(cid)s,
-    %(rid)s, %(tokens)s, %(index_version)s)
+    %(rid)s, %(tokens)s, %(index_version)s, %(link)s, %(present)s)
 on conflict (id, type) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via, received_at = excluded.received_at,
-    cid = excluded.cid, rid = excluded.rid, tokens = excluded.tokens, index_version = excluded.index_version
+    cid = excluded.cid, rid = excluded.rid, tokens = excluded.tokens, index_version = excluded.index_version,
+    link = excluded.link, present = excluded.present
 where r.version = excluded.version - 1;
 
 -- name: supersede_shared
