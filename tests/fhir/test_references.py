@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overblik.fhir.definitions import r4
-from overblik.fhir.references import Reference, parse_reference, references, rewrite
+from overblik.fhir.references import Reference, parse_reference, references, rewrite, stated
+from overblik.fhir.strict_json import dumps
 
 IDS = st.from_regex(r"[A-Za-z0-9\-.]{1,64}", fullmatch=True)
 
@@ -97,3 +98,22 @@ def test_rewriting_changes_references_and_links_and_leaves_the_original() -> Non
 
 def test_rewriting_nothing_gives_an_equal_copy() -> None:
     assert rewrite(RESOURCE, lambda text: text) == RESOURCE
+
+
+SAYS = st.sampled_from(
+    ["Patient/1", "reference", '"reference":"Patient/9"', '\\"reference":"Patient/9"', "#a", "æ", ""]
+)
+VALUES = st.recursive(
+    SAYS | st.none() | st.booleans(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["reference", "display", "subject", "text"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+def test_stored_bytes_state_the_same_references_as_the_parsed_resource(value: Any) -> None:
+    plain = [r["reference"] for r in references({"x": value}) if '"' not in r["reference"]]
+    assert sorted(stated(dumps({"x": value}))) == sorted(plain)

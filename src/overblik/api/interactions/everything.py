@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from overblik.api.http import bundle_response, require_json_answer
+from overblik.api.http import bundle_response, found_entry, require_json_answer
 from overblik.api.matching import kept_types
 from overblik.api.parameters import count, interval, operation_pairs, page_links, require_known
 from overblik.fhir.errors import Malformed
-from overblik.fhir.references import parse_reference, references
+from overblik.fhir.references import parse_reference, stated
 from overblik.trust import history
 from overblik.trust.history import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.strict_json import Json
     from overblik.trust.access import Disclosed
@@ -42,9 +44,8 @@ async def everything(services: Services, request: Request) -> Response:
     path = f"Patient/{request.id}/$everything"
     asked = urlencode([pair for pair in request.pairs if pair[0] != "_cursor"])
     page = await history.everything(services.door, request.caller, request.id, part, f"{path}?{asked}")
-    resources = [found.json() for found in page.entries]
-    entries = [_entry(request, found, body, "match") for found, body in zip(page.entries, resources, strict=True)]
-    entries += await _referred(services, request, resources, part.types)
+    entries = [found_entry(request.base, found) for found in page.entries]
+    entries += await _referred(services, request, page.entries, part.types)
     return bundle_response("searchset", entries, links=page_links(request, path, TAKEN, page.cursor))
 
 
@@ -56,18 +57,18 @@ def _types(request: Request) -> tuple[str, ...]:
     return named
 
 
-async def _referred(services: Services, request: Request, resources: list[Json], types: tuple[str, ...]) -> list[Json]:
+async def _referred(
+    services: Services, request: Request, found: Iterable[Disclosed], types: tuple[str, ...]
+) -> list[Json]:
     """Return entries of what the page refers to and that belongs to no patient."""
+    texts = dict.fromkeys(text for item in found for text in stated(item.body or b""))
+    targets = (parse_reference(text) for text in texts)
     named = dict.fromkeys(
         (target.type, target.id)
-        for resource in resources
-        for reference in references(resource)
-        if (target := parse_reference(reference["reference"])) and not target.base
-        if not types or target.type in types
+        for target in targets
+        if target and not target.base and (not types or target.type in types)
     )
-    found = await history.shared(services.door, request.caller, named)
-    return [_entry(request, item, item.json(), "include") for item in found]
-
-
-def _entry(request: Request, found: Disclosed, resource: Json, mode: str) -> Json:
-    return {"fullUrl": f"{request.base}/{found.type}/{found.id}", "resource": resource, "search": {"mode": mode}}
+    return [
+        found_entry(request.base, item, "include")
+        for item in await history.shared(services.door, request.caller, named)
+    ]

@@ -184,10 +184,11 @@ p as materialized (
 ),
 hit as materialized (
     select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
-    from p, resource r left join change c on c.pid = r.pid and c.cid = r.cid
+    from p, resource r
     where r.pid = any(%(pids)s::bigint[]) and not r.deleted
       and (%(types)s::text[] is null or r.type = any(%(types)s::text[])) and :visible_given:
-      and (%(since)s::timestamptz is null or c.instant is null or c.instant >= %(since)s)
+      and (%(since)s::timestamptz is null or not exists (
+          select from change c where c.pid = r.pid and c.cid = r.cid and c.instant < %(since)s))
       and (%(start)s::timestamptz is null or r.clinical_to is null or r.clinical_to > %(start)s)
       and (%(end)s::timestamptz is null or r.clinical_from is null or r.clinical_from < %(end)s)
       and (%(after)s::bigint is null
