@@ -119,7 +119,7 @@ async def test_another_format_is_refused_by_name(world: World, media: str) -> No
         ("DELETE", "/Observation/$lastn", "GET, POST"),
         ("PUT", "/Patient/x/_history/1", "GET"),
         ("POST", "/metadata", "GET"),
-        ("GET", "", "POST"),
+        ("PUT", "", "GET, POST"),
     ],
 )
 async def test_a_method_not_done_here_says_which_are(world: World, method: str, path: str, allowed: str) -> None:

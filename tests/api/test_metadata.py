@@ -83,18 +83,21 @@ async def test_everything_stated_works_and_everything_that_works_is_stated(world
 
 async def test_what_is_stated_of_the_whole_system_works(world: World) -> None:
     rest = (await statement(world))["rest"][0]
-    assert {i["code"] for i in rest["interaction"]} == {"transaction", "batch", "history-system"}
+    assert {i["code"] for i in rest["interaction"]} == {"transaction", "batch", "search-system", "history-system"}
     assert {o["name"] for o in rest["operation"]} == {"process-message"}
     for kind in ("batch", "transaction"):
         sent = {"resourceType": "Bundle", "type": kind}
         assert (await world.post("", world.system(), sent)).status_code == 200
     assert (await world.get("/_history", world.system())).status_code == 200
+    assert (await world.get("/?_type=Patient", world.system())).status_code == 200
+    assert rest["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
+    assert (await world.get("/Patient/none/Observation", world.system())).status_code == 200
 
 
 async def test_every_route_is_stated(world: World) -> None:
     """A route that says nothing of itself would work without being stated."""
     rest = (await statement(world))["rest"][0]
-    known = {"capabilities"} | {i["code"] for i in rest["interaction"]}
+    known = {"capabilities", "search-compartment"} | {i["code"] for i in rest["interaction"]}
     known |= {f"${o['name']}" for o in rest["operation"]}
     for resource in rest["resource"]:
         known |= stated(resource)

@@ -50,7 +50,7 @@ def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]
         if named is None:
             continue
         if parts[1:2] and parts[1] in kept:
-            named["type"] = parts[1]
+            named.setdefault("type", parts[1])
         if "type" not in named or named["type"] in kept:
             for method, route in by_method.items():
                 known.setdefault(method, (route, named))

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from overblik.api.interactions import bundle, everything, history, lastn, metadata, operations, read, search, write
+from overblik.api.interactions import (
+    bundle,
+    everything,
+    history,
+    lastn,
+    metadata,
+    operations,
+    read,
+    search,
+    search_system,
+    write,
+)
 from overblik.api.matching import Table
 
 if TYPE_CHECKING:
@@ -39,6 +50,9 @@ ROUTES = Table(
         Route("GET", "/{type}/{id}/$meta", "$meta", operations.meta),
         Route("POST", "/{type}/{id}/$meta", "$meta", operations.meta),
         Route("GET", "/{type}/{id}/_history/{version}/$meta", "$meta", operations.meta),
+        Route("GET", "/Patient/{id}/{type}", "search-compartment", search.of_patient),
+        Route("POST", "/Patient/{id}/{type}/_search", "search-compartment", search.of_patient),
+        Route("POST", "/_search", "search-system", search_system.search),
         Route("POST", "/{type}/_search", "search-type", search.search),
         Route("GET", "/_history", "history-system", history.of_system),
         Route("GET", "/{type}/_history", "history-type", history.of_type),
@@ -53,6 +67,8 @@ ROUTES = Table(
         Route("PUT", "/{type}", "conditionalUpdate", write.update_matched),
         Route("PATCH", "/{type}", "conditionalPatch", write.patch_matched),
         Route("DELETE", "/{type}", "conditionalDelete", write.delete_matched),
+        Route("GET", "/", "search-system", search_system.search),
+        Route("GET", "", "search-system", search_system.search),
         Route("POST", "/", "transaction", bundle.bundle),
         Route("POST", "", "batch", bundle.bundle),
     )

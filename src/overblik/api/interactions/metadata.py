@@ -30,7 +30,8 @@ DEFINITIONS = {
 _TYPE_CODES = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
-_SYSTEM_CODES = ("transaction", "batch", "history-system")
+_SYSTEM_CODES = ("transaction", "batch", "search-system", "history-system")
+_COMPARTMENTS = ["http://hl7.org/fhir/CompartmentDefinition/patient"]
 
 
 def capability_statement(services: Services, base: str, routes: Iterable[Route]) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
                 "security": {"description": "Bearer token; every disclosure and refusal is logged."},
                 "resource": [_resource(name, codes, listed) for name in sorted(kept_types())],
                 "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
+                "compartment": _COMPARTMENTS if "search-compartment" in codes else [],
                 "operation": _operations(listed, ""),
             }
         ],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
 from overblik.fhir.query import parse_query
 from overblik.trust import searching
+from overblik.trust.access import Page
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
-    from overblik.trust.access import Page
 
 _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 """Parameters that a next page repeats, so that it looks as the first one does."""
@@ -21,18 +22,31 @@ _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 async def search(services: Services, request: Request) -> Response:
     """Return one page of what the caller may see, counted where that is asked for; the next link says if more is."""
     require_json_answer(request)
-    query = parse_query(request.type, _opened(services, request), lenient=request.lenient)
-    counted = [("_total", query.total)] if query.total else []
-    asked = f"{request.type}?{urlencode([*query.applied, *counted])}"
-    if request.form.shape.summary == "count" or query.count == 0:  # the standard has them be one
-        total = await searching.count(services.door, request.caller, query, asked)
-        links = [{"relation": "self", "url": _link(services, request, query)}]
-        return bundle_response("searchset", [], links=links, total=total)
-    page = await searching.search(services.door, request.caller, query, asked)
-    return _bundle(services, request, query, page)
+    query = parse_query(request.type, opened(services, request), lenient=request.lenient)
+    if only_counts(request, query):
+        total = await searching.count(services.door, request.caller, query, asked(query))
+        return found_bundle(services, request, query, Page((), "", total))
+    page = await searching.search(services.door, request.caller, query, asked(query))
+    return found_bundle(services, request, query, page)
 
 
-def _bundle(services: Services, request: Request, query: Query, page: Page) -> Response:
+async def of_patient(services: Services, request: Request) -> Response:
+    """Search the record that a visible Patient opens (https://hl7.org/fhir/R4/http.html#vsearch, compartments)."""
+    return await search(services, replace(request, id="", pairs=(("patient", request.id), *request.pairs)))
+
+
+def only_counts(request: Request, query: Query) -> bool:
+    """Say whether the number of matches is all that is asked for, in one of the standard's two ways."""
+    return request.form.shape.summary == "count" or query.count == 0
+
+
+def asked(query: Query) -> str:
+    """Return a search as it is logged."""
+    return f"{query.type}?{urlencode([*query.applied, *([('_total', query.total)] if query.total else [])])}"
+
+
+def found_bundle(services: Services, request: Request, query: Query, page: Page) -> Response:
+    """Return one page as a searchset, with its links."""
     links = [{"relation": "self", "url": _link(services, request, query)}]
     if page.cursor:
         links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
@@ -62,7 +76,7 @@ def _link(services: Services, request: Request, query: Query, cursor: str = "") 
     return f"{request.base}/{request.type}?{urlencode(pairs)}"
 
 
-def _opened(services: Services, request: Request) -> list[tuple[str, str]]:
+def opened(services: Services, request: Request) -> list[tuple[str, str]]:
     """Return the parameters of a request, with what one of our own links has sealed."""
     return [
         (name, services.door.cursors.open(value.removeprefix(_SEALED), _seal(request, name)))
