@@ -7,7 +7,9 @@ union all select format('grant usage on schema public to %%I', %(role)s::text)
 union all select format('grant usage on all sequences in schema public to %%I', %(role)s::text)
 union all select format('grant %%s on %%I to %%I',
     case when t.tablename = 'schema_migration' then 'select'
-         when t.tablename in ('access_log', 'log_leaf', 'history', 'shared_history', 'locator') then 'select, insert'
+         when t.tablename = 'log_tree' then 'select'
+         when t.tablename in ('access_log', 'log_leaf', 'log_node', 'log_head', 'history', 'shared_history', 'locator')
+           then 'select, insert'
          else 'select, insert, update, delete' end,
     t.tablename, %(role)s::text)
 from pg_tables t where t.schemaname = 'public';

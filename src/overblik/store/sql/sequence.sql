@@ -30,23 +30,79 @@ select (select count(*) from numbered) as numbered, (select seq from moved) as s
 
 -- name: sequence_log
 -- scope: cross
--- Number the log entries, in the same order of numbers as the changes.
-with head as (select seq, instant from sequencer for update),
+-- Number the log entries, in the same order of numbers as the changes, and seal them: each becomes a
+-- leaf of the tree and the next link of its record's chain (docs/log.md). An entry that is gone from
+-- the log is sealed as gone, with a hash of zeros. Gives how many leaves there are before and after.
+with head as (select seq from sequencer for update),
+tree as (select secret, coalesce((select max(n) + 1 from log_leaf), 0) as size from log_tree),
 taken as (
     delete from log_queue q
     where q.ctid = any(array(select ctid from log_queue limit %(limit)s))
     returning q.pid, q.at, q.lid
 ),
+ordered as (
+    select t.pid, t.at, t.lid, row_number() over (order by t.at, t.lid) as step,
+           row_number() over (partition by t.pid order by t.at, t.lid) as place
+    from taken t
+),
+last as materialized (
+    select p.pid, sha256(tree.secret || int8send(p.pid)) as record, coalesce(l.place, 0) as place,
+           coalesce(l.hash, decode(repeat('00', 32), 'hex')) as hash
+    from tree, (select distinct pid from taken) p left join lateral (
+        select place, hash from log_leaf l where l.pid = p.pid order by l.seq desc limit 1) l on true
+),
+sealed as materialized (
+    select o.pid, o.at, o.lid, o.step, last.record, last.place + o.place as place, last.hash as before,
+           coalesce(e.entry, decode(repeat('00', 32), 'hex')) as entry
+    from ordered o join last using (pid) left join lateral (
+        select log_entry(a) as entry from access_log a
+        where a.pid = o.pid and a.at = o.at and a.lid = o.lid limit 1) e on true
+),
 numbered as (
-    insert into log_leaf (pid, seq, at, lid)
-    select t.pid, head.seq + row_number() over (order by t.at, t.lid), t.at, t.lid from taken t, head
+    insert into log_leaf (pid, seq, at, lid, n, place, entry, hash)
+    select s.pid, head.seq + s.step, s.at, s.lid, tree.size + s.step - 1, s.place, s.entry,
+           log_link(s.before, s.record, s.place, head.seq + s.step, s.entry)
+             over (partition by s.pid order by s.place rows unbounded preceding)
+    from sealed s, head, tree
     returning 1
 ),
 moved as (
     update sequencer s set seq = head.seq + (select count(*) from taken)
     from head where exists (select from taken) returning s.seq
 )
-select (select count(*) from numbered) as numbered, (select seq from moved) as seq;
+select (select count(*) from numbered) as numbered, (select seq from moved) as seq, tree.size as before,
+       tree.size + (select count(*) from numbered) as after
+from tree;
+
+-- name: log_hashes
+-- scope: cross
+-- Hashes of the tree: for each range asked for (a level; from; up to), those of its subtrees in order.
+select w.place, (case when w.level = 0 then
+        (select string_agg(l.hash, ''::bytea order by l.n) from log_leaf l where l.n >= w.lo and l.n < w.hi)
+    else
+        (select string_agg(d.hash, ''::bytea order by d.n) from log_node d
+         where d.level = w.level and d.n >= w.lo and d.n < w.hi) end) as hashes
+from unnest(%(levels)s::integer[], %(los)s::bigint[], %(his)s::bigint[])
+     with ordinality as w(level, lo, hi, place)
+order by w.place;
+
+-- name: put_log_node
+-- scope: cross
+insert into log_node (level, n, hash) values (%(level)s, %(n)s, %(hash)s);
+
+-- name: log_name
+-- scope: cross
+-- What the log is called, and how many leaves it has.
+select t.id, coalesce((select max(n) + 1 from log_leaf), 0) as size from log_tree t;
+
+-- name: log_head
+-- scope: cross
+-- The last signed head.
+select size, note, at from log_head order by size desc limit 1;
+
+-- name: put_log_head
+-- scope: cross
+insert into log_head (size, note, at) values (%(size)s, %(note)s, %(at)s) on conflict (size) do nothing;
 
 -- name: last_seq
 -- scope: shared
