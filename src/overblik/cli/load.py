@@ -97,8 +97,10 @@ def load(
         began = time.monotonic()
         with closing(Pool(settings, conninfo, source, workers or (os.cpu_count() or 1) + 1)) as pool:
             report = _load(pool, files, quiet=quiet)
-        seconds = time.monotonic() - began
+        if not quiet:
+            err.print("Numbering what was loaded …", markup=False)
         written = asyncio.run(_finish(settings, conninfo, source, refusals))
+        seconds = time.monotonic() - began
     if not quiet:
         for text in report.shown:
             out.print(text, markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from overblik.fhir.definitions import r4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from overblik.fhir.strict_json import Json
 
@@ -37,16 +37,24 @@ def parse_reference(text: str) -> Reference | None:
     return Reference(match["type"], match["id"], match["version"] or "", match["base"] or "")
 
 
-def references(value: Any) -> Iterator[Json]:
-    """Walk every Reference object of a resource, contained resources included."""
+def references(value: Any) -> list[Json]:
+    """Return every Reference object of a resource in the order of the text, contained resources included."""
+    found: list[Json] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: list[Json]) -> None:
     if isinstance(value, dict):
         if isinstance(value.get("reference"), str):
-            yield value
+            found.append(value)
         for item in value.values():
-            yield from references(item)
+            if isinstance(item, (dict, list)):
+                _collect(item, found)
     elif isinstance(value, list):
         for item in value:
-            yield from references(item)
+            if isinstance(item, (dict, list)):
+                _collect(item, found)
 
 
 _STATED = re.compile(rb'"reference":"([^"\\]*)"')
