@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.rows import namedtuple_row
 
 from overblik.fhir.query import Tokens, parse_query
 from overblik.store.body import pack
@@ -173,6 +174,54 @@ def test_either_side_finds_the_same(
     assert found[64] == found[3] == found[2]
     pids = {row[0] for row in found[64][0]}
     assert pids <= {7, 8, 9}
+
+
+@pytest.mark.parametrize("search", ["Patient?name=navn", "Patient?name=navn4", "Patient?name=navn1", "Patient?name=x"])
+def test_a_name_of_many_is_found_among_the_newest_page_by_page(
+    filled: psycopg.Connection[Any], search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody has the first, of the newest sixteen ten have the second and none the third."""
+    collected = pages(filled, search, monkeypatch, few=64)
+    assert pages(filled, search, monkeypatch, few=1) == collected
+    assert len(collected) == {"navn": 50, "navn4": 11, "navn1": 11, "x": 0}[search.partition("=")[2]]
+
+
+def test_what_is_found_among_the_newest_is_not_collected(
+    filled: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def newest(search: str, few: int) -> bool:
+        monkeypatch.setattr(COMMON, "few", few)
+        lines = plan(filled, search, system_caller("test"))
+        walked = [line for line in lines if "resource_newest" in line and "never executed" not in line]
+        collected = [line for line in lines if "resource_pkey" in line and "never executed" not in line]
+        assert bool(walked) != bool(collected), lines
+        return bool(walked)
+
+    assert newest("Patient?name=navn&_count=5", 1)
+    assert not newest("Patient?name=navn&_count=5", 64)
+    assert not newest("Patient?name=navn7&_count=5", 1)
+    assert not newest("Patient?name=navn&_count=5&_sort=family", 1)
+
+
+def pages(
+    connection: psycopg.Connection[Any], search: str, monkeypatch: pytest.MonkeyPatch, *, few: int
+) -> list[tuple[Any, ...]]:
+    """Return the keys of all that a search gives, four a page."""
+    monkeypatch.setattr(COMMON, "few", few)
+    kind, _, asked = search.partition("?")
+    name, _, value = asked.partition("=")
+    query = parse_query(kind, [(name, value), ("_count", "4")])
+    caller, after = system_caller("test"), ""
+    found: list[tuple[Any, ...]] = []
+    while True:
+        compiled = compile_search(query, caller.kind, KEY, after)
+        with connection.transaction(force_rollback=True):
+            params = caller.params(NOW, "search", asked) | compiled.params
+            page: list[Any] = connection.cursor(row_factory=namedtuple_row).execute(compiled.text, params).fetchall()
+        found += [(row.pid, row.rid, row.id) for row in page[:4]]
+        if len(page) < 5:
+            return found
+        after = page[3].place
 
 
 def rows(

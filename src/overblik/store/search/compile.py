@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
 from overblik.store.search.conditions import condition
 from overblik.store.search.drivers import Source, choose
-from overblik.store.search.order import Order, columns, computed, following, order_of, ordered, place
+from overblik.store.search.order import NEWEST, Order, columns, computed, following, order_of, ordered, place
 from overblik.store.search.scope import Scope
 from overblik.store.visibility import blocks
 
@@ -100,6 +100,20 @@ _BRANCH: LiteralString = """
     from {tables}, lateral (select r.pid as pid) t, lateral (:permit:) e{computed}
     where {source} and not r.deleted{likely} and :visible:{criteria}
     order by {sort} limit %(limit)s"""
+# As many as a page needs among the newest are that page; otherwise all that match are collected.
+_WALK: LiteralString = """
+    with many as materialized (select {many} as many),
+    walked as materialized (
+        select r.pid, e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at
+        from (select * from resource r where r.type = %(type)s{beyond}
+              order by r.sort_at desc, r.rid desc limit %(walked)s) r,
+             lateral (select r.pid as pid) t, lateral (:permit:) e
+        where (select many from many) and not r.deleted and :visible:{match}{criteria}
+        order by r.sort_at desc, r.rid desc limit %(limit)s
+    )
+    select * from walked where (select count(*) from walked) >= %(limit)s
+    union all ({collected})"""
+_UNWALKED: LiteralString = "(select count(*) from walked) < %(limit)s and "
 _OF_RECORD_COUNTED: LiteralString = """
     select e.pid, e.rule, e.evidence from (select distinct pid, rule, evidence from record) e, resource r
     where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible_given:{criteria}"""
@@ -148,6 +162,8 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, mos
         order.keys,
         order.descending,
         most > 0,
+        driver.many,
+        driver.match,
     )
     params |= driver.params | place | order.params
     params |= {"type": query.type, "count": query.count, "limit": query.count + 1, "most": most}
@@ -175,6 +191,8 @@ class _Shape(NamedTuple):
     keys: tuple[tuple[LiteralString, LiteralString, bool], ...] = ()
     descending: bool = True
     counted: bool = False
+    many: LiteralString = ""
+    match: LiteralString = ""
 
 
 @lru_cache(maxsize=2000)
@@ -211,25 +229,40 @@ def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralStrin
 
 def _hits(shape: _Shape, order: Order) -> LiteralString:
     criteria = shape.criteria + shape.beyond
+    walking = shape.many != "" and order == NEWEST
+    gate = _UNWALKED if walking else _gate(shape)
     branches = [_OF_RECORD.replace("{criteria}", criteria)] if shape.record else []
     for source in shape.sources:
-        text = _filled(_BRANCH, source, shape, criteria)
+        text = _filled(_BRANCH, source, gate, criteria)
         by = ordered(order, "k.", rid=source.rid) if order.keys else ordered(order, "", source.sort_at, source.rid)
         branches.append(text.replace("{sort}", by))
+    if walking:
+        return _walk(shape, branches[0])
     if len(branches) == 1:
         return branches[0]
     return "\n    select * from (" + _union(branches) + ") b order by {order} limit %(limit)s"
 
 
+def _walk(shape: _Shape, collected: LiteralString) -> LiteralString:
+    """Return what finds a page among the newest, where many match, and `collected` where it does not."""
+    text = _WALK.replace("{many}", shape.many).replace("{match}", shape.match).replace("{beyond}", shape.beyond)
+    return text.replace("{criteria}", shape.criteria).replace("{collected}", collected)
+
+
 def _matches(shape: _Shape) -> LiteralString:
     """Return every row that matches, by its record, in no order."""
     branches = [_OF_RECORD_COUNTED.replace("{criteria}", shape.criteria)] if shape.record else []
-    return _union(branches + [_filled(_BRANCH_COUNTED, source, shape, shape.criteria) for source in shape.sources])
+    gate = _gate(shape)
+    return _union(branches + [_filled(_BRANCH_COUNTED, source, gate, shape.criteria) for source in shape.sources])
 
 
-def _filled(branch: LiteralString, source: Source, shape: _Shape, criteria: LiteralString) -> LiteralString:
+def _gate(shape: _Shape) -> LiteralString:
+    return _MANY if shape.either else ""
+
+
+def _filled(branch: LiteralString, source: Source, gate: LiteralString, criteria: LiteralString) -> LiteralString:
     text = branch.replace("{tables}", source.tables).replace("{criteria}", criteria)
-    return text.replace("{source}", (_MANY if shape.either else "") + source.where)
+    return text.replace("{source}", gate + source.where)
 
 
 def _union(branches: list[LiteralString]) -> LiteralString:

@@ -26,7 +26,7 @@ from overblik.fhir.index.parameters import headline_date, headline_token
 from overblik.fhir.index.row import WIDEST
 from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
 from overblik.store.search.conditions import digests, record_of
-from overblik.store.search.narrow import among
+from overblik.store.search.narrow import among, test_of
 from overblik.store.search.scope import DIGITS, Scope
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class Driver:
 
     `answers` is the criterion that the driver meets by itself; every other stands as a condition too. With
     `either`, the records are those the unit has a relation to, and the sources are for where they are many.
+    `many` asks whether more rows match than a search of them all should collect, and `match` is then the
+    condition under which one of the newest matches.
     """
 
     name: str
@@ -97,6 +99,8 @@ class Driver:
     record: LiteralString = ""
     answers: Criterion | None = None
     either: bool = False
+    many: LiteralString = ""
+    match: LiteralString = ""
 
 
 _OWN_RECORD: LiteralString = (
@@ -197,7 +201,27 @@ def _by_tokens(criteria: list[Tokens | Links], scope: Scope) -> Driver:
 def _by_rows(criterion: Strings | Numbers | Dates, scope: Scope) -> Driver:
     found = among(criterion, scope)
     source = Source("resource r", _TYPED + found.text.replace("{p}", "d").replace("{r}", scope.row), _UNORDERED)
-    return Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
+    driver = Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
+    if isinstance(criterion, Strings):
+        driver.answers = criterion
+        if scope.kind != "professional":
+            _walk_first(driver, criterion, scope)
+    return driver
+
+
+def _walk_first(driver: Driver, criterion: Strings, scope: Scope) -> None:
+    """Let a name of many be looked for among the newest first: one in twenty is found there at once.
+
+    Both bounds grow with the root of all records, as `Common.few` does: where a name has fewer, collecting them
+    costs less than a walk that finds a page of it; a walk that finds none costs a few times the collecting.
+    A professional's rows are few in a walk over everybody's.
+    """
+    test = test_of(criterion, scope).text.replace("{p}", "d").replace("{x}", "x")
+    driver.many = "exists (select from index_string x where " + test + " offset %(collected)s::bigint)"
+    # With an offset PostgreSQL looks for each row that is walked; it would collect all that match otherwise.
+    driver.match = " and exists (select from index_string x where x.pid = r.pid and x.rid = r.rid and " + test
+    driver.match += " offset 0)"
+    driver.params |= {"collected": 6 * COMMON.few, "walked": 16 * COMMON.few}
 
 
 def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
