@@ -113,6 +113,7 @@ async def test_a_deadlock_is_tried_again_and_never_surfaces(world: World) -> Non
         async def work(work: Work) -> Stored:
             runs.append(first)
             await work.unit.lock(first)
+            await work.unit.transaction.send()
             if len(runs) <= 2:
                 await holding.wait()
             await work.unit.lock(second)

@@ -125,23 +125,24 @@ class CopyUnit(Unit):
         self._opened[pid] = kind
         return pid
 
-    async def flush(self, via: str, entry: Mapping[str, Any]) -> dict[int, int]:
-        """Write everything staged; return {pid: change key}. `entry` is the log entry's common part."""
+    async def flush(self, via: str, entry: Mapping[str, Any]) -> None:
+        """Write everything staged, a change for each record. `entry` is the log entry's common part."""
         staged = sorted(self._staged.values(), key=lambda s: (s.pid, s.rid))
         await self._flush_shared(via)
         if not staged:
-            return {}
+            return
         await self._flush_records(staged)
         changes = await self._flush_changes(list(dict.fromkeys(s.pid for s in staged)), via)
         rows = {(s.pid, s.rid): self._row(s, changes[s.pid]) for s in staged}
         old = [s for s in staged if s.version > 1]
-        await self._write(old, [rows[s.pid, s.rid] for s in old])
+        replaced = [rows[s.pid, s.rid] for s in old]
+        await self._write(old, replaced)
+        await DICTIONARY.note(self.transaction, replaced)
         await self._copy_new([s for s in staged if s.version == 1], rows)
         entries = [_drawn(e) for e in self._entries(staged, entry)]
         await self._copy("access_log", LOG, entries)
         await self._copy("log_queue", LOG_QUEUE, entries)
         self._staged = {}
-        return changes
 
     async def _flush_records(self, staged: list[Staged]) -> None:
         """Lock the records there are; open the new ones that something was staged for, with their identifiers."""

@@ -100,9 +100,9 @@ class Unit:
         """Become the one writer of these records; those of one call always in the same order."""
         wanted = sorted(set(pids) - self._locked)
         if len(wanted) == 1:
-            await self.transaction.fetch(sql("lock_record"), {"pid": wanted[0]})
+            await self.transaction.run_many(sql("lock_record"), [{"pid": wanted[0]}])
         elif wanted:
-            await self.transaction.fetch(sql("lock_records"), {"pids": wanted})
+            await self.transaction.run_many(sql("lock_records"), [{"pids": wanted}])
         self._locked.update(wanted)
 
     async def find_person(self, system: str, value: str, source: str = "") -> int | None:
@@ -149,23 +149,27 @@ class Unit:
         """Remember that a resource was stated again, without a new version."""
         self._touched.append(staged)
 
-    async def flush(self, via: str, entry: Mapping[str, Any]) -> dict[int, int]:
-        """Write everything staged; return {pid: change key}. `entry` is the log entry's common part."""
+    async def flush(self, via: str, entry: Mapping[str, Any]) -> None:
+        """Write everything staged, a change for each record. `entry` is the log entry's common part.
+
+        Nothing of it waits for an answer, unless the index meets new words: it goes out with the commit.
+        """
         staged = list(self._staged.values())
         await self._flush_shared(via)
         touched = [self._row(s, 0) for s in self._touched]
         await self.transaction.run_many(sql("touch_resource"), touched)
         await self.transaction.run_many(sql("touch_relations"), [{"pid": s.pid, "rid": s.rid} for s in self._touched])
         self._touched = []
-        changes = {}
+        written: list[dict[str, Any]] = []
         for pid in dict.fromkeys(s.pid for s in staged):
-            params = {"pid": pid, "now": self.now, "via": via}
-            changes[pid] = (await self.transaction.fetch(sql("insert_change"), params))[0].cid
-        rows = [self._row(s, changes[s.pid]) for s in staged]
-        await self._write(staged, rows)
+            await self.transaction.run_many(sql("insert_change"), [{"pid": pid, "now": self.now, "via": via}])
+            of_record = [s for s in staged if s.pid == pid]
+            rows = [self._row(s, None) for s in of_record]
+            await self._write(of_record, rows)
+            written += rows
         await self.transaction.run_many(sql("log_write"), self._entries(staged, entry))
+        await DICTIONARY.note(self.transaction, written)
         self._staged = {}
-        return changes
 
     async def _write(self, staged: list[Staged], rows: list[dict[str, Any]]) -> None:
         keys = [{"pid": s.pid, "rid": s.rid, "type": s.type, "id": s.id} for s in staged]
@@ -174,8 +178,7 @@ class Unit:
         many = self.transaction.run_many
         await many(sql("put_locator"), new)
         await many(sql("supersede"), old)
-        if await self.transaction.run_all(sql("put_resource"), rows) != len(rows):
-            raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
+        await many(sql("put_resource"), rows)
         await self._index(old, rows)
         await many(sql("clear_relations"), old)
         await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
@@ -192,12 +195,11 @@ class Unit:
 
     async def _index(self, old: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Write what the index keeps outside the rows themselves."""
-        await DICTIONARY.note(self.transaction, rows)
         await self.transaction.run_many(sql("clear_index"), old)
         for table in NARROW:
             await self.transaction.run_many(sql("put_" + table), narrow_rows(rows, table))
 
-    def _row(self, staged: Staged, cid: int) -> dict[str, Any]:
+    def _row(self, staged: Staged, cid: int | None) -> dict[str, Any]:
         index = indexed(staged.resource, self._index_key, staged.pid, staged.rid)
         clinical = index.pop("clinical")
         if clinical is None and staged.happened_at is not None:
@@ -257,6 +259,7 @@ class Unit:
         if await self.transaction.run_all(sql("put_shared"), rows) != len(rows):
             raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.")
         await self._index([{"pid": NOBODY, "rid": row["rid"]} for row in rows if row["version"] > 1], rows)
+        await DICTIONARY.note(self.transaction, rows)
         self._shared = {}
 
     def _shared_row(self, staged: StagedShared, cid: int) -> dict[str, Any]:

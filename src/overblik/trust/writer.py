@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from psycopg import errors
 
-from overblik.fhir.errors import Unavailable
+from overblik.fhir.errors import Conflict, Unavailable
 from overblik.store.unit import Unit
 from overblik.trust.evidence import Durations
 from overblik.trust.identity import require
@@ -56,6 +56,10 @@ class Writer:
                 return await self.database.retrying(lambda t: self._run(t, caller, action, what, work))
             except errors.UniqueViolation:
                 continue
+            except errors.NotNullViolation as error:
+                if error.diag.column_name != "version":
+                    raise
+                raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.") from None
         raise Unavailable("too-much-contention", "Too many writers at once; try again in a second.")
 
     async def _run(

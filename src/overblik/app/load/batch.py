@@ -37,6 +37,7 @@ ATTEMPTS = 8
 _AGAIN = (
     Overtaken,
     psycopg.errors.UniqueViolation,
+    psycopg.errors.NotNullViolation,  # another version came between
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )

@@ -53,6 +53,7 @@ where r.pid = %(pid)s and starts_with(r.fact_key, %(prefix)s);
 
 -- name: insert_change
 -- scope: patient
+-- What is written after it in the same transaction belongs to it (currval).
 insert into change (pid, cid, at, via) values (%(pid)s, nextval('change_cid'), %(now)s, %(via)s)
 returning cid;
 
@@ -65,17 +66,19 @@ from resource where pid = %(pid)s and rid = %(rid)s;
 
 -- name: put_resource
 -- scope: patient
--- Write the current version; touches no row when another version came between.
+-- Write the current version, of the change given or the one just begun. A version that came between leaves none
+-- for this one, which no row may be without: the transaction fails, without a question that must be answered first.
 insert into resource as r (pid, rid, type, id, version, body, deleted, source, via, origins, labels, others,
     clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, headline, sort_at,
     sort_to, index_version, link, present)
 values (%(pid)s, %(rid)s, %(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s,
     %(origins)s, %(labels)s, %(others)s, %(clinical_from)s, %(clinical_to)s, %(recorded_at)s, %(received_at)s,
-    %(cid)s, %(cid)s, %(fact_key)s, %(facets)s, %(tokens)s, %(headline)s, %(sort_at)s, %(sort_to)s,
+    coalesce(%(cid)s::bigint, currval('change_cid')), coalesce(%(cid)s::bigint, currval('change_cid')),
+    %(fact_key)s, %(facets)s, %(tokens)s, %(headline)s, %(sort_at)s, %(sort_to)s,
     %(index_version)s, %(link)s, %(present)s)
 on conflict (pid, rid) do update set
-    version = excluded.version, body = excluded.body, deleted = excluded.deleted,
-    source = excluded.source, via = excluded.via,
+    version = case when r.version = excluded.version - 1 then excluded.version end,
+    body = excluded.body, deleted = excluded.deleted, source = excluded.source, via = excluded.via,
     origins = array(select distinct unnest(r.origins || excluded.origins) order by 1),
     labels = array(select distinct unnest(r.labels || excluded.labels) order by 1),
     others = excluded.others,
@@ -85,8 +88,7 @@ on conflict (pid, rid) do update set
     cid = excluded.cid, fact_key = excluded.fact_key, facets = excluded.facets,
     tokens = excluded.tokens, headline = excluded.headline, sort_at = excluded.sort_at,
     sort_to = excluded.sort_to, index_version = excluded.index_version, link = excluded.link,
-    present = excluded.present
-where r.version = excluded.version - 1;
+    present = excluded.present;
 
 -- name: touch_resource
 -- scope: patient
