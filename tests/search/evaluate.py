@@ -61,6 +61,7 @@ class Population:
 
 
 CPR = "urn:oid:1.2.208.176.1.2"
+EVERYWHERE = ("_id", "_lastUpdated", "_has")
 
 
 def answer(population: Population, resource_type: str, pairs: list[tuple[str, str]]) -> list[str]:
@@ -156,7 +157,7 @@ def chained(population: Population, resource: Json, name: str, value: str) -> bo
     else:
         param = PARAMS[resource["resourceType"]][code]
         named = [r["reference"] for r in found(resource, param) if "reference" in r]
-        kinds = [kind] if kind else [t for t in param.targets if re.split("[.:]", rest)[0] in {*PARAMS[t], "_id"}]
+        kinds = [kind] if kind else [t for t in param.targets if re.split("[.:]", rest)[0] in {*PARAMS[t], *EVERYWHERE}]
         targets = [t for k in kinds for t in population.visible(k) if f"{k}/{t['id']}" in named]
         targets = [t for t in targets if reachable(population, resource, t)]
     return any(holds(population, target, rest, value) for target in targets)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from tests.search.evaluate import Population
 
+ANY = frozenset({"focus", "evidence-detail"})
+"""References to any type, of which a chain must say which."""
 T = TypeVar("T")
 Pairs = list[tuple[str, str]]
 PREFIXES = ("", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
@@ -108,7 +110,9 @@ class Asker:
             code, target, other = self.pick(links)
             name, value = self.criterion(target, other, depth + 1)
             several = len(PARAMS[kind][code].targets) > 1
-            untyped = not several or ("." not in name and not name.startswith("_has:") and ":" not in name)
+            untyped = code not in ANY and (
+                not several or ("." not in name and not name.startswith("_has:") and ":" not in name)
+            )
             return (f"{code}.{name}" if untyped and self.pick((True, False)) else f"{code}:{target}.{name}"), value
         if way == "has" and (links := self.referring(kind, near)):
             code, target, other = self.pick(links)

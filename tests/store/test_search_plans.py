@@ -105,6 +105,13 @@ WAYS = [
     ("Observation?patient=7&_sort=value-quantity,-date&_count=5", "resource_patient"),
     ("Observation?value-quantity=gt7490", "index_number_hi"),
     ("Observation?value-quantity=lt3", "index_number_lo"),
+    ("Patient?_has:Observation:patient:code=rare9", "Bitmap Index Scan on resource_tokens"),
+    ("Patient?_has:Observation:patient:value-quantity=gt7490", "index_number_hi"),
+    ("Patient?_has:Observation:subject:_has:Observation:derived-from:identifier=s|77", "resource_tokens"),
+    ("Observation?derived-from:Observation.identifier=s|77", "Bitmap Index Scan on resource_tokens"),
+    ("Observation?performer:Practitioner.name=a", "Bitmap Index Scan on resource_tokens"),
+    ("Observation?patient.name=navn7", "index_string"),
+    ("Observation?patient=7&performer:Practitioner.name=a", "resource_patient"),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@
     listed   the headline token, newest first by (headline, sort_at, rid)
     rows     a narrow table leads: names, numbers, dates that are not the headline's
     ids      by id
+    step     what a chain or `_has` ends in, where that is rare
     changes  `_lastUpdated`, by the records changed
     newest   all of the type, newest first by (type, sort_at, rid)
 
@@ -21,13 +22,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from overblik.fhir.index.digests import token
-from overblik.fhir.index.parameters import headline_date, headline_token
+from overblik.fhir.compartment import is_shared
+from overblik.fhir.index.digests import token, way
+from overblik.fhir.index.parameters import headline_date, headline_token, kept_as
 from overblik.fhir.index.row import WIDEST
-from overblik.fhir.query import Dates, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
-from overblik.store.search.conditions import digests, record_of
+from overblik.fhir.query import Chain, Dates, Has, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
+from overblik.store.search.conditions import condition, digests, record_of
 from overblik.store.search.narrow import among, test_of
-from overblik.store.search.scope import DIGITS, Scope
+from overblik.store.search.scope import DIGITS, Condition, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,8 +162,9 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     if rare:
         return _by_tokens(rare, scope)
     texts = [c for c in criteria if isinstance(c, Strings)]
-    if texts:
-        return _by_rows(texts[0], scope)
+    led = (led for c in criteria if isinstance(c, Chain | Has) and (led := _by_step(c, scope)) is not None)
+    if (driver := _by_rows(texts[0], scope) if texts else next(led, None)) is not None:
+        return driver
     dates = [c for c in criteria if isinstance(c, Dates)]
     dated = [c for c in dates if c.param == headline_date(scope.type) and len(c.values) == 1]
     listed = [c for c in coded if c.param == headline_token(scope.type)]
@@ -222,6 +225,54 @@ def _walk_first(driver: Driver, criterion: Strings, scope: Scope) -> None:
     driver.match = " and exists (select from index_string x where x.pid = r.pid and x.rid = r.rid and " + test
     driver.match += " offset 0)"
     driver.params |= {"collected": 6 * COMMON.few, "walked": 16 * COMMON.few}
+
+
+_LED: LiteralString = """r.pid in (
+    select m.pid from resource y, lateral (select y.pid union all select s.pid from record_alias s
+        join record_alias o on o.root = s.root where o.pid = y.pid) as m (pid)
+    where {typed}{inner})"""
+_LED_BY_SHARED: LiteralString = """r.tokens && array(
+    select y.link # w from shared_resource y, unnest(%(d_ways)s::bigint[]) w
+    where y.type = %(d_type)s and not y.deleted and {inner})"""
+
+
+def _by_step(step: Chain | Has, scope: Scope) -> Driver | None:
+    """Let the end of a chain lead, where few are to be expected: the whole chain is asked of what it leads to.
+
+    Whatever is of a patient on the way is in one record, so the record leads; of what is nobody's, the link.
+    """
+    first = step
+    while isinstance(step.criterion, Chain | Has) and not is_shared(step.type):
+        step = step.criterion
+    inner = Scope(step.type, scope.key, scope.kind, is_shared(step.type), "y", "y.pid")
+    found = _few(step.criterion, inner)
+    if found is None or (inner.shared and (step is not first or isinstance(step, Has))):
+        return None
+    params = {"d" + name: value for name, value in found.params.items()} | {"d_type": step.type}
+    if inner.shared and isinstance(step, Chain):
+        names = kept_as(scope.type, step.param)
+        params["d_ways"] = [way(scope.key, scope.type, name).value for name in names]
+        text = _LED_BY_SHARED.replace("{inner}", found.text.replace("{p}", "d"))
+        return Driver("step", [Source("resource r", _TYPED + text, _UNORDERED)], params)
+    typed: LiteralString = "(case when y.type = %(d_type)s and not y.deleted then true else false end) and "
+    text = _LED.replace("{typed}", typed).replace("{inner}", found.text.replace("{p}", "d"))
+    return Driver("step", [Source("resource r", "r.type = %(type)s and " + text, _UNORDERED)], params)
+
+
+def _few(criterion: Criterion, scope: Scope) -> Condition | None:
+    """Return a criterion as a condition that an index is chosen by; None where many rows may meet it."""
+    match criterion:
+        case Tokens() | Links():
+            return None if COMMON.has(criterion, scope) else condition(criterion, scope)
+        case Strings() | Numbers() if not scope.shared:
+            found = among(criterion, scope)
+            return Condition(found.text.replace("{r}", scope.row), found.params)
+        case Ids(ids) if not scope.shared:
+            text: LiteralString = "(y.pid, y.rid) in (select l.pid, l.rid from locator l where l.type = %(d_type)s"
+            return Condition(text + " and l.id = any(%({p}_ids)s::text[]))", {"_ids": list(ids)})
+        case Strings() | Numbers() | Ids():
+            return condition(criterion, scope)
+    return None
 
 
 def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
