@@ -18,6 +18,7 @@ from overblik.store.sequencer import drain
 from overblik.trust.access import Door
 from overblik.trust.cursors import Cursors
 from overblik.trust.keyring import Keyring, open_keyring
+from overblik.trust.log.heads import Heads, SignerProcess
 from overblik.trust.organisations import Directory
 from overblik.trust.sessions import Sessions
 from overblik.trust.tokens import TEST_MODES, TestIssuer
@@ -39,6 +40,7 @@ class Runtime:
     keyring: Keyring
     directory: Directory
     door: Door
+    heads: Heads
     writer: Writer
     inbox: Inbox
     overviews: Overviews
@@ -81,6 +83,7 @@ async def runtime(
     keyring = open_keyring(settings.key_path)
     database = Database(conninfo, size=settings.connections)
     await database.open(allow_unsafe=settings.mode == "test")
+    heads = Heads(database, clock, SignerProcess(settings.signer))
     try:
         if migrating:
             await migrate(database)
@@ -96,6 +99,7 @@ async def runtime(
             keyring=keyring,
             directory=directory,
             door=door,
+            heads=heads,
             writer=writer,
             inbox=Inbox(writer),
             overviews=Overviews(door, directory),
@@ -103,4 +107,5 @@ async def runtime(
             issuer=TestIssuer(settings.mode, keyring, database, directory) if test else None,
         )
     finally:
+        await heads.signer.close()
         await database.close()

@@ -22,6 +22,7 @@ from overblik.app.settings import Settings
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
+from overblik.trust.log.heads import keep_signing
 from overblik.trust.tokens import TEST_MODES, caller_from
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
@@ -125,7 +126,8 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
             async with _database(settings) as conninfo, runtime(settings, conninfo) as run:
                 app.append(application(run))
                 _settle_memory()
-                works = [keep_numbering(run.database, run.clock), keep_index(run.database), recover(run)]
+                works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
+                works += [keep_index(run.database), recover(run)]
                 tasks = [asyncio.create_task(work) for work in works]
                 tried.set()
                 try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +39,7 @@ class Settings(BaseSettings):
         default="production", description="production, demo or test; the test issuer runs in the last two."
     )
     key_file: Path | None = Field(default=None, description="The server's master key; default in the data folder.")
+    log_signer: str = Field(default="", description="Command that signs the log's heads; default a child of our own.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
 
     @property
@@ -50,6 +53,12 @@ class Settings(BaseSettings):
     def key_path(self) -> Path:
         """Where the master key is."""
         return self.key_file or self.data / "keys" / "server.key"
+
+    @property
+    def signer(self) -> list[str]:
+        """The command that signs the log's heads."""
+        own = [sys.executable, "-m", "overblik.trust.log.signer", str(self.data / "keys" / "log")]
+        return shlex.split(self.log_signer) or own
 
     @property
     def address(self) -> str:

@@ -8,6 +8,11 @@ select pg_try_advisory_xact_lock(7013202) as mine;
 -- The same, waiting for whoever is.
 select pg_advisory_xact_lock(7013202);
 
+-- name: try_signing
+-- scope: shared
+-- Be the one who has the log signed until the transaction ends, unless somebody else is.
+select pg_try_advisory_xact_lock(7013203) as mine;
+
 -- name: sequence_changes
 -- scope: cross
 -- Number what has been committed and has no number yet. Rows that are not visible yet come later

@@ -1,0 +1,143 @@
+"""The signer of the log: a process of its own, with a key of its own, that knows nothing of the database.
+
+    python -m overblik.trust.log.signer FOLDER
+
+It reads one request a line and answers with one line, both JSON. It signs a head only when the head
+is shown to extend the last one that it signed for the same log, and remembers it, on disk, before it
+answers; so whoever is master of the server and of the database can add to the log and nothing else.
+It can run under another user or on another machine: OVERBLIK_LOG_SIGNER names the command to speak to.
+
+    {"last": ORIGIN}                                      -> {"key": VKEY, "note": NOTE or ""}
+    {"origin": …, "size": N, "root": …, "old": M, "proof": […]}  -> {"note": NOTE}
+                                                          or {"refused": WHY, "size": last signed size}
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from base64 import b64decode
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from overblik.store.merkle import EMPTY, extends
+from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, parsed, signed, verifier_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST = 1_000_000
+"""The longest request, in characters; a proof has 64 hashes at most."""
+
+
+class Refused(Exception):
+    """A head that is not signed; says why, and how large the log was when it was last signed."""
+
+    def __init__(self, why: str, size: int) -> None:
+        super().__init__(why)
+        self.size = size
+
+
+class Signer:
+    """Signs the heads of logs, each with one history. The folder is nobody else's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._alone():
+            path = folder / "signer.key"
+            if not path.exists():
+                _write(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            if path.stat().st_mode & 0o077:
+                raise PermissionError(f"{path} can be read by others; run chmod 600 on it")
+            self._key = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+
+    def key(self, origin: str) -> str:
+        """Return the verifier key of a log; its name is the log's."""
+        return verifier_key(origin, self._key.public_key().public_bytes_raw())
+
+    def last(self, origin: str) -> str:
+        """Return the note of the last head that was signed for a log, "" before the first."""
+        with suppress(FileNotFoundError):
+            return self._state(origin).read_text(encoding="utf-8")
+        return ""
+
+    def sign(self, head: Checkpoint, old: int, proof: list[bytes]) -> str:
+        """Sign a head that extends the last one; raise Refused for any other.
+
+        `proof` shows that it begins with the tree of `old` leaves, which must be the one signed last.
+        """
+        with self._alone():
+            note = self.last(head.origin)
+            try:
+                last = opened(note, self.key(head.origin)) if note else Checkpoint(head.origin, 0, EMPTY)
+            except BadNote:
+                raise Refused("what was signed last cannot be read", 0) from None
+            if head.size < last.size:
+                raise Refused("the log has become shorter", last.size)
+            if head.size == last.size and head.root == last.root and note:
+                return note
+            if old != last.size:
+                raise Refused("the proof is not from the head signed last", last.size)
+            if last.size and not extends(last.size, last.root, head.size, head.root, proof):
+                raise Refused("the log is not the one that was signed last", last.size)
+            made = signed(head, head.origin, self._key)
+            _write(self._state(head.origin), made.encode())
+            return made
+
+    def _state(self, origin: str) -> Path:
+        return self._folder / f"{sha256(origin.encode()).hexdigest()[:32]}.note"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no second signer with this folder read or write meanwhile."""
+        with (self._folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Have a file be this or what it was, whatever happens; on disk when it returns."""
+    fresh = path.with_suffix(".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def answer(signer: Signer, line: str) -> dict[str, Any]:
+    """Answer one request; what cannot be read is refused."""
+    try:
+        asked = json.loads(line)
+        if "last" in asked:
+            return {"key": signer.key(str(asked["last"])), "note": signer.last(str(asked["last"]))}
+        root, *proof = (b64decode(text, validate=True) for text in (asked["root"], *asked["proof"]))
+        head = parsed(Checkpoint(str(asked["origin"]), int(asked["size"]), root).text)
+        return {"note": signer.sign(head, int(asked["old"]), proof)}
+    except Refused as error:
+        return {"refused": str(error), "size": error.size}
+    except (ValueError, KeyError, TypeError):
+        return {"refused": "the request cannot be read", "size": 0}
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    signer = Signer(Path(sys.argv[1]))
+    while line := sys.stdin.readline(MOST):
+        sys.stdout.write(json.dumps(answer(signer, line)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
