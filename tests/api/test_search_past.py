@@ -32,6 +32,11 @@ ASKED = [
     "Patient?_id={inge},{bo}&name=inge",
     "Patient?_id={bo}&birthdate=lt1950",
     "Observation?_id={first}",
+    "Observation?patient={inge},{bo}&subject:Patient.family=s",
+    "Observation?patient={inge}&code:not=L",
+    "Observation?patient={inge}&value-string:missing=true&_sort=-value-quantity,date",
+    "Patient?_id={inge},{bo}&_has:Observation:subject:code=29463-7&_sort=family",
+    "Patient?_id={inge},{bo}&_has:Observation:patient:value-quantity=gt60",
 ]
 WHO = ["source", "system", "citizen"]
 
