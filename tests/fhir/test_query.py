@@ -218,7 +218,7 @@ UNKNOWN = [
     ("Patient", "Identifier"),
     ("Patient", "Birthdate"),
     ("Location", "near"),
-    ("Patient", "_text"),
+    ("Patient", "_list"),
     ("Patient", "family:below"),
     ("Patient", "_sort"),
     ("Patient", "_include"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Malformed, Unprocessable
+from overblik.fhir.query import FullText, Ids, Patients
 from overblik.store.body import unpack
 from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
@@ -38,6 +39,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     The total is counted for the first page, in the same snapshot; the following ones have none.
     """
     require(caller, "read")
+    _require_record(caller, query)
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
     after = door.cursors.open(query.cursor, scope) if query.cursor else ""
     most = 0 if after else {"accurate": MOST_COUNTED, "estimate": MOST_ESTIMATED}.get(query.total, 0)
@@ -73,6 +75,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     """Return how many resources a search finds that the caller may see."""
     require(caller, "read")
+    _require_record(caller, query)
     if is_shared(query.type):
         compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
     else:
@@ -82,6 +85,15 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     if total > MOST_COUNTED:
         raise _too_many("_summary")
     return total
+
+
+def _require_record(caller: Caller, query: Query) -> None:
+    """Refuse full text over all records: texts are not indexed, but read in the records that are named."""
+    if any(isinstance(c, FullText) for c in query.criteria):
+        named = caller.kind == "citizen" or any(isinstance(c, Patients | Ids) for c in query.criteria)
+        if is_shared(query.type) or not named:
+            text = "_text and _content look into the records of patients: name them by patient, or resources by _id."
+            raise Malformed("text-of-whom", text, expression="http._content")
 
 
 def _too_many(name: str) -> Unprocessable:

@@ -31,6 +31,7 @@ _TYPE_CODES = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
 _SYSTEM_CODES = ("transaction", "batch", "search-system", "history-system")
+_OF_EVERY_TYPE = (("_content", "string"), ("_list", "string"), ("_text", "string"), ("_type", "token"))
 _COMPARTMENTS = ["http://hl7.org/fhir/CompartmentDefinition/patient"]
 
 
@@ -54,6 +55,7 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
                 "security": {"description": "Bearer token; every disclosure and refusal is logged."},
                 "resource": [_resource(name, codes, listed) for name in sorted(kept_types())],
                 "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
+                "searchParam": [{"name": name, "type": kind} for name, kind in _OF_EVERY_TYPE],
                 "compartment": _COMPARTMENTS if "search-compartment" in codes else [],
                 "operation": _operations(listed, ""),
             }

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
-from overblik.fhir.query import parse_query
-from overblik.trust import searching
+from overblik.fhir.errors import Gone, Malformed, NotFound
+from overblik.fhir.query import Ids, parse_query
+from overblik.fhir.references import parse_reference
+from overblik.trust import history, searching
 from overblik.trust.access import Page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
 
@@ -22,7 +26,7 @@ _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 async def search(services: Services, request: Request) -> Response:
     """Return one page of what the caller may see, counted where that is asked for; the next link says if more is."""
     require_json_answer(request)
-    query = parse_query(request.type, opened(services, request), lenient=request.lenient)
+    query = await query_of(services, request, request.type, opened(services, request))
     if only_counts(request, query):
         total = await searching.count(services.door, request.caller, query, asked(query))
         return found_bundle(services, request, query, Page((), "", total))
@@ -33,6 +37,35 @@ async def search(services: Services, request: Request) -> Response:
 async def of_patient(services: Services, request: Request) -> Response:
     """Search the record that a visible Patient opens (https://hl7.org/fhir/R4/http.html#vsearch, compartments)."""
     return await search(services, replace(request, id="", pairs=(("patient", request.id), *request.pairs)))
+
+
+async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
+    """Parse a search of one type; a List that it names (`_list`) is read as the caller, and stands for its members."""
+    named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
+    query = parse_query(kind, [pair for pair in pairs if pair[0] != "_list"], lenient=request.lenient)
+    for _, name in named:
+        members = await _members(services, request, kind, name.removeprefix("List/"), query.as_of)
+        query = replace(query, criteria=(Ids(members), *query.criteria))
+    return replace(query, applied=(*query.applied, *named))
+
+
+async def _members(
+    services: Services, request: Request, kind: str, name: str, moment: datetime | None
+) -> tuple[str, ...]:
+    """Return the ids of a List's members of one type; none of a List that is hidden, absent or deleted."""
+    if name.startswith("$"):
+        text = "Lists are named by their id here; there are none that the server makes, such as $current-problems."
+        raise Malformed("search-value-invalid", text, expression="http._list")
+    try:
+        if moment is not None:
+            found = await history.as_of(services.door, request.caller, "List", name, moment)
+        else:
+            found = await services.door.read(request.caller, "List", name)
+    except (NotFound, Gone):
+        return ()
+    items = (entry.get("item", {}) for entry in found.json().get("entry", ()) if not entry.get("deleted"))
+    members = (parse_reference(str(item.get("reference", ""))) for item in items)
+    return tuple(dict.fromkeys(one.id for one in members if one is not None and one.type == kind and not one.base))
 
 
 def only_counts(request: Request, query: Query) -> bool:

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from overblik.api.http import require_json_answer
-from overblik.api.interactions.search import asked, found_bundle, only_counts, opened
+from overblik.api.interactions.search import asked, found_bundle, only_counts, opened, query_of
 from overblik.api.matching import kept_types
 from overblik.fhir.errors import Malformed
-from overblik.fhir.query import parse_query
 from overblik.trust import searching
 from overblik.trust.access import Page
 
@@ -29,7 +28,7 @@ async def search(services: Services, request: Request) -> Response:
     require_json_answer(request)
     types = _types(request)
     pairs = [(name, value) for name, value in opened(services, request) if name not in {"_type", "_cursor"}]
-    queries = [parse_query(kind, pairs, lenient=request.lenient) for kind in types]
+    queries = [await query_of(services, request, kind, pairs) for kind in types]
     whole = replace(queries[0], applied=(("_type", ",".join(types)), *queries[0].applied))
     cursor = request.one("_cursor")
     counts = only_counts(request, whole)

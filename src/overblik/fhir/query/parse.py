@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from overblik.fhir.compartment import is_shared, of_patients
@@ -13,10 +13,10 @@ from overblik.fhir.query import values
 from overblik.fhir.query.grammar import components_of, parser_of
 from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
 from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
-from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, Query, passed
+from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, FullText, Query, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
 """No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
@@ -38,7 +38,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
             followed.append(asked)
             applied.append((name, value))
             continue
-        parser = parser_of(resource_type, name)
+        parser = _FULL_TEXT.get(name) or parser_of(resource_type, name)
         if parser is None:
             if not lenient:
                 issues.append(_unknown(resource_type, name, value))
@@ -63,6 +63,9 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         as_of(result["asOf"]),
         tuple(dict.fromkeys(include for asked in followed for include in asked)),
     )
+
+
+_FULL_TEXT: dict[str, Callable[[str], Criterion]] = {"_text": FullText, "_content": partial(FullText, whole=True)}
 
 
 def _check(issues: list[Issue], criteria: list[Criterion], followed: list[tuple[Include, ...]]) -> None:

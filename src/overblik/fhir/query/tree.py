@@ -155,7 +155,17 @@ class Has:
 
 Coded = Tokens | Links | Words
 Ranged = Dates | Numbers | Strings
-Criterion = Ids | Patients | Coded | Ranged | Updated | Composites | Missing | Not | Either | Chain | Has
+
+
+@dataclass(frozen=True, slots=True)
+class FullText:
+    """`_text=…` and, where `whole`, `_content=…`: Danish words of the narrative, or of every text of a resource."""
+
+    words: str
+    whole: bool = False
+
+
+Criterion = FullText | Ids | Patients | Coded | Ranged | Updated | Composites | Missing | Not | Either | Chain | Has
 
 
 def passed(criteria: Iterable[Criterion]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from overblik.fhir.query import (
     Composites,
     Dates,
     Either,
+    FullText,
     Has,
     Ids,
     Links,
@@ -42,6 +43,8 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
             found = _of_values(criterion, scope)
         case Ids(ids):
             found = Condition("{r}.id = any(%({p}_ids)s::text[])", {"_ids": list(ids)})
+        case FullText(words, whole):
+            found = Condition(_CONTENT if whole else _NARRATIVE, {"_words": words})
         case Tokens() | Links():
             found = has_token(digests(criterion, scope))
         case Words():
@@ -51,6 +54,13 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
         case _:
             return _of_others(criterion, scope)
     return Condition(found.text.replace("{r}", scope.row), found.params)
+
+
+# A stored body begins inside `meta` (store/body.py).
+_JSON: LiteralString = """('{"meta":{"x":0' || convert_from({r}.body, 'UTF8'))::jsonb"""
+_QUERY: LiteralString = " @@ websearch_to_tsquery('danish', %({p}_words)s::text)"
+_CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + _JSON + ", '[\"string\"]')" + _QUERY
+_NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + _JSON + " #>> '{text,div}', ''))" + _QUERY
 
 
 def _of_others(criterion: Patients | Not | Either | Chain | Has, scope: Scope) -> Condition:
