@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bench.wrk import Ask
 
 WARM = 1.0
+COMPILED = 5.0
+"""Seconds of each workload that a server on a virtual machine gets beforehand, for it to be compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ def measure(
             yield Row(name, count, [_cell(one, count, seconds) for one in prepared])
 
 
+def warm(servers: list[tuple[Target, Loaded]], names: Iterable[str]) -> None:
+    """Run every workload for a while, unmeasured."""
+    for target, loaded in servers:
+        for name in names:
+            one = _prepared(name, WORKLOADS[name], target, loaded)
+            if one is not None and not one.why:
+                run(one.base, one.headers, one.asks, connections=16, seconds=COMPILED)
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     target: Target
@@ -65,11 +76,9 @@ class _Prepared:
 
 def _prepared(name: str, workload: Workload, target: Target, loaded: Loaded) -> _Prepared | None:
     """Make the requests, and send one to see whether this server answers such."""
-    if workload.own and target.folder is None:
+    if (workload.own and not target.headers) or (workload.kind != "source" and target.folder is None):
         return None
     headers, base, asks = target.headers, target.base, workload.asks(loaded)
-    if workload.own and not target.headers:
-        return None
     if workload.kind == "professional" and target.folder:
         headers = bearer(target.folder, NURSE)
     if name == "page":

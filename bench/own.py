@@ -33,7 +33,7 @@ def served(folder: Path, workers: int, source: str = SOURCE) -> Iterator[Target]
     environment = {**os.environ, **_environment(folder), "OVERBLIK_PORT": str(port), "OVERBLIK_WORKERS": str(workers)}
     process = subprocess.Popen([sys.executable, "-m", "overblik", "serve"], cwd=ROOT, env=environment)
     try:
-        seconds = wait_for(f"http://127.0.0.1:{port}/readyz", process, 60)
+        seconds = wait_for(f"http://127.0.0.1:{port}/readyz", process, 180)
         headers = bearer(folder, {"kind": "source", "sub": source, "name": source})
         base = f"http://127.0.0.1:{port}/fhir"
         yield Target("Overblik", base, headers, process.pid, folder, lambda: spent(process.pid, folder), seconds)

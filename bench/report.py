@@ -16,7 +16,7 @@ from bench.cpu import memory
 from bench.disk import asked, size
 from bench.loading import populate
 from bench.machine import machine
-from bench.measure import measure
+from bench.measure import measure, warm
 from bench.page import citizens
 from bench.peers import PEERS
 from bench.population import SMALL
@@ -97,6 +97,7 @@ def _rows(facts: list[Facts], given: argparse.Namespace, say: Callable[[str], No
     for text in head([one.target.name for one in facts]):
         say(text)
     servers = [(one.target, one.loaded) for one in facts]
+    warm(servers[1:], given.only)
     for row in measure(servers, given.only, given.connections, given.seconds):
         say(line(cells_of(row)))
         rows.append(row)

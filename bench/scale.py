@@ -58,6 +58,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench scale", description=__doc__)
     parser.add_argument("--patients", type=int, default=64_000)
     parser.add_argument("--large", type=Path, help="a data folder that was loaded before, kept afterwards")
+    parser.add_argument("--only", default="", help="searches whose title has this in it")
     given = parser.parse_args(arguments)
     print(f"{machine()}\n", flush=True)
     with ExitStack() as stack:
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> None:
         if not given.large:
             _load(many, given.patients)
         targets = [stack.enter_context(own.served(folder, 1, source="load")) for folder in (few, many)]
-        _compare(targets, [FEW, given.patients])
+        _compare(targets, [FEW, given.patients], given.only)
 
 
 def _folder(stack: ExitStack) -> Path:
@@ -96,10 +97,10 @@ def _load(folder: Path, patients: int) -> None:
     )
 
 
-def _compare(targets: list[Target], sizes: list[int]) -> None:
+def _compare(targets: list[Target], sizes: list[int], only: str) -> None:
     print("\n" + line(["search, one connection", *[f"{size:,} patients: p50 ms" for size in sizes], "×", "database ×"]))
     print(line(["---"] + ["---:"] * 4))
-    for title, make in _SEARCHES.items():
+    for title, make in ((title, make) for title, make in _SEARCHES.items() if only in title):
         found: list[list[tuple[float, float]]] = [[], []]
         for number in range(ROUNDS):
             for taken, target, patients in zip(found, targets, sizes, strict=True):
