@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
 
+from babel.core import Locale
 from babel.dates import format_datetime
 from babel.messages.pofile import read_po
 
@@ -81,7 +82,8 @@ class Language:
 
     def clock(self, moment: datetime) -> str:
         """Return a time of day such as `10.00`."""
-        return str(format_datetime(moment.astimezone(COPENHAGEN), _CLOCK[self.code], locale=self.code))
+        local = moment.astimezone(COPENHAGEN)
+        return _written(_clock(local), _CLOCK[self.code], self.code)
 
     def span(self, start: datetime | None, end: datetime | None, now: datetime) -> str:
         """Return a period such as `15. nov. – 20. nov.`, or one day where it begins and ends on the same."""
@@ -104,7 +106,27 @@ class Language:
             return ""
         local = _local(moment)
         year = " y" if local.year != now.astimezone(COPENHAGEN).year else ""
-        return str(format_datetime(local, pattern + year + rest, locale=self.code))
+        written = _written(_day(local), pattern + year, self.code)
+        return written + _written(_clock(local), rest, self.code) if rest else written
+
+
+@lru_cache(maxsize=16384)
+def _written(wall: datetime, pattern: str, code: str) -> str:
+    """Write a day or a time of day: of either there are few, and a page has hundreds."""
+    return str(format_datetime(wall, pattern, locale=_locale(code)))
+
+
+def _day(local: datetime) -> datetime:
+    return datetime(local.year, local.month, local.day)  # noqa: DTZ001 - what the calendar on the wall says
+
+
+def _clock(local: datetime) -> datetime:
+    return datetime(2000, 1, 1, local.hour, local.minute)  # noqa: DTZ001 - what the clock on the wall says
+
+
+@cache
+def _locale(code: str) -> Locale:
+    return Locale.parse(code)
 
 
 def _local(moment: date | datetime) -> datetime:
