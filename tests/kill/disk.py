@@ -74,6 +74,20 @@ class Disk:
             assert time.monotonic() < deadline, "somebody still uses the disk"
             time.sleep(0.05)
 
+    def fill(self, leave: int = 0) -> None:
+        """Fill it until so many bytes are left, in pieces that shrink down to a byte."""
+        size = 1 << 20
+        with (self.folder / "ballast").open("ab", buffering=0) as file:
+            while size and self.free > leave:
+                try:
+                    file.write(b"x" * min(size, self.free - leave))
+                except OSError:
+                    size //= 2
+
+    def make_room(self) -> None:
+        """Take away what `fill` put there."""
+        (self.folder / "ballast").unlink(missing_ok=True)
+
     @property
     def free(self) -> int:
         """How many bytes can still be written to it."""

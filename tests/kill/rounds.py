@@ -39,6 +39,7 @@ class Outcome:
     kinds: list[str]
     acknowledged: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
     away: dict[str, list[float]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -47,7 +48,7 @@ class Outcome:
         head = ["killed", "times", "acknowledged before", "lost", "torn", "log apart", "wrong answers"]
         lines = [[*head, "back after s (median, most)"], ["---"] * 8]
         faults = Counter((self._kind(p), p.fault) for p in self.problems)
-        for kind in (*KINDS, "power", "?"):
+        for kind in (*KINDS, *sorted(set(self.kinds) - KINDS.keys()), "?"):
             wrong = [faults[kind, fault] for fault in ("lost", "torn", "log", "answer")]
             times = self.kinds.count(kind)
             if times or any(wrong):
@@ -173,6 +174,8 @@ class _Judge:
         for writer in self._writers:
             found += [Problem("answer", surprise, self._ledger.round) for surprise in writer.surprises]
             writer.surprises.clear()
+            self._outcome.refused += writer.refused
+            writer.refused.clear()
         self._outcome.problems += found
 
     async def _send_again(self) -> None:

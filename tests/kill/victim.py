@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FACTORY = "overblik.app.server:create"
 READY_WITHIN = 120
 WORKER_SETTLES = 7.0
+FULL_SECONDS = 8.0
 KINDS = {"backend": 70, "postmaster": 17, "worker": 10, "server": 2, "everything": 1}
 """What is killed, and how often of a hundred times: what is cheap to start again more often."""
 
@@ -88,6 +89,11 @@ class Victim:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that serve."""
+        return _children(self.process)
+
     def kill(self, kind: str, rng: Random) -> None:
         """Kill one of KINDS, and start again what nobody else does; return as soon as it is dead."""
         {
@@ -96,6 +102,7 @@ class Victim:
             "backend": self.kill_backend,
             "postmaster": self.kill_postmaster,
             "everything": self.kill_everything,
+            "immediate": self.stop_immediately,
         }[kind](rng)
 
     def kill_worker(self, rng: Random) -> None:
@@ -116,6 +123,12 @@ class Victim:
     def kill_postmaster(self, _: Random) -> None:
         """Kill the postmaster; its backends and whatever they had not written die with it."""
         _kill(self._postmaster())
+
+    def stop_immediately(self, _: Random) -> None:
+        """Stop PostgreSQL as `pg_ctl stop -m immediate` does; who watches it starts it again."""
+        os.kill(postmaster := self._postmaster(), signal.SIGQUIT)
+        while _is_there(postmaster):
+            time.sleep(0.01)
 
     def kill_everything(self, _: Random) -> None:
         """Kill the server and PostgreSQL at one time, and start again."""
@@ -171,7 +184,13 @@ class PoweredVictim(Victim):
         self._disk = disk
 
     def kill(self, kind: str, rng: Random) -> None:
-        """Cut the power (`power`): the disk stops first, then everything is gone; and start again."""
+        """Do it to the disk, or what a Victim does: fill it and make room (`full`), cut its power (`power`).
+
+        At a power cut the disk stops first, then everything is gone; it starts again.
+        """
+        if kind == "full":
+            self._fill_up()
+            return
         if kind != "power":
             super().kill(kind, rng)
             return
@@ -182,6 +201,14 @@ class PoweredVictim(Victim):
         self._disk.unmount()
         self._disk.mount()
         self._launch()
+
+    def _fill_up(self) -> None:
+        """Keep it full for a while: until the write-ahead log finds no room, too, PostgreSQL has some left."""
+        until = time.monotonic() + FULL_SECONDS
+        while time.monotonic() < until:
+            self._disk.fill()
+            time.sleep(0.2)
+        self._disk.make_room()
 
 
 def _some(look: Callable[[], list[int]]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -58,6 +59,7 @@ class Writer:
         self._last: tuple[str, int] | None = None
         self.messages: dict[str, bytes] = {}
         self.surprises: list[str] = []
+        self.refused: Counter[int] = Counter()
 
     async def write(self, stop: asyncio.Event) -> None:
         """Write until stopped; a server that is away is asked again."""
@@ -94,9 +96,10 @@ class Writer:
         response = await http.request(method, f"/fhir{path}", headers=self._header("source") | FHIR, **content)
         if response.status_code in {200, 201}:
             return response
-        if response.status_code not in {429, 503} or "retry-after" not in response.headers:
+        if response.status_code not in {429, 503, 507} or "retry-after" not in response.headers:
             self.surprises.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
             self._patient, self._last = "", None
+        self.refused[response.status_code] += 1
         raise ConnectionError(response.text)
 
     def _acknowledge(self, key: str, kind: str, digest: str, response: httpx.Response, *places: list[Any]) -> None:

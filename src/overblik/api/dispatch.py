@@ -9,7 +9,9 @@ classes in between cost as much as the read does.
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4
@@ -20,11 +22,13 @@ from overblik.api.http import Request, Response, Services, shaped
 from overblik.api.matching import choose, matches
 from overblik.api.negotiation import outcome_in
 from overblik.fhir.errors import (
+    Full,
     Malformed,
     NotAllowed,
     OverblikError,
     TooLarge,
     TooMany,
+    TooSlow,
     Unauthenticated,
     Unavailable,
 )
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     Authenticate = Callable[[str], Awaitable[Caller]]
 
 log = structlog.get_logger()
+SILENT, LONGEST = 20.0, 300.0
+"""Seconds that a body may pause, and that it may take in all."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _ALWAYS = (
@@ -111,7 +117,7 @@ class Api:
         headers: dict[str, str] = {}
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
-        elif isinstance(error, (TooMany, Unavailable)):
+        elif isinstance(error, (TooMany, Unavailable, Full)):
             headers["Retry-After"] = "1"
         elif isinstance(error, NotAllowed):
             headers["Allow"] = ", ".join(sorted(matches(self._services.routes, path)))
@@ -135,14 +141,19 @@ async def refuse(scope: Scope, send: Send, error: Unavailable) -> None:
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """Read a body up to the limit and no further."""
+    """Read a body up to the limit and no further, and no longer than it may take."""
     announced = headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > MAX_BYTES:
         raise _too_large()
     chunks: list[bytes] = []
     size, more = 0, True
+    until = monotonic() + LONGEST
     while more:
-        message = await receive()
+        try:
+            async with asyncio.timeout(min(SILENT, until - monotonic())):
+                message = await receive()
+        except TimeoutError:
+            raise TooSlow("body-too-slow", "The body did not come in time; send it again.") from None
         if message["type"] == "http.disconnect":
             raise Malformed("body-cut-off", "The body ended before it was whole; send it again.")
         chunk = message.get("body", b"")

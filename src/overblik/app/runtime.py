@@ -14,6 +14,7 @@ from overblik.store.database import Database
 from overblik.store.embedded import EmbeddedPostgres
 from overblik.store.keys import RandomKeys
 from overblik.store.migrate import migrate
+from overblik.store.room import Room
 from overblik.store.sequencer import drain
 from overblik.trust.access import Door
 from overblik.trust.cursors import Cursors
@@ -81,7 +82,8 @@ async def runtime(
     """Open everything, and close it."""
     clock = clock or clock_of(settings)
     keyring = open_keyring(settings.key_path)
-    database = Database(conninfo, size=settings.connections)
+    room = Room() if settings.url else Room(settings.data, settings.reserve_mb << 20)
+    database = Database(conninfo, size=settings.connections, room=room)
     await database.open(allow_unsafe=settings.mode == "test")
     heads = Heads(database, clock, SignerProcess(settings.signer))
     try:

@@ -16,6 +16,7 @@ from overblik import __version__
 from overblik.api.dispatch import Api, refuse
 from overblik.api.http import Services
 from overblik.api.routes import ROUTES
+from overblik.app import sockets
 from overblik.app.logs import configure_logs
 from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
@@ -88,13 +89,14 @@ def create() -> ASGIApp:
         tried = asyncio.Event()
         task = asyncio.create_task(_serve(settings, app, tried))
         waiting = asyncio.create_task(tried.wait())
+        bounding = asyncio.create_task(sockets.bound_slow_readers(sockets.STUCK_SECONDS))
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
         try:
             if task.done():
                 await task
             yield
         finally:
-            for ending in (task, waiting):
+            for ending in (task, waiting, bounding):
                 ending.cancel()
                 with suppress(asyncio.CancelledError):
                     await ending

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8480, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes.")
     connections: int = Field(default=10, ge=2, le=100, description="Database connections a worker.")
+    reserve_mb: int = Field(default=200, ge=0, description="Megabytes of the disk that writers leave free.")
     mode: Mode = Field(
         default="production", description="production, demo or test; the test issuer runs in the last two."
     )

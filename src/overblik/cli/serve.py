@@ -47,6 +47,7 @@ def run_server(settings: Settings, factory: str = FACTORY) -> None:
             log_enabled=True,
             log_level=LogLevels.warning,
             respawn_failed_workers=True,
+            workers_kill_timeout=15,  # a stop does not wait for a client that never ends
             websockets=False,
         ).serve()
 

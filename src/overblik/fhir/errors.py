@@ -7,6 +7,7 @@
     ├── NotFound             404  absent, or not for this caller: the same answer
     ├── NotAllowed           405  no such interaction on this path
     ├── NotAcceptable        406  a format that is not written here
+    ├── TooSlow              408  the body did not come in time
     ├── Conflict             409  the request contradicts what is stored
     ├── Gone                 410  deleted, and the caller could see it before
     ├── PreconditionFailed   412  If-Match or a condition did not hold
@@ -14,7 +15,8 @@
     ├── Unsupported          415  a format that is not read here
     ├── Unprocessable        422  readable, but breaks a rule of FHIR or of Overblik
     ├── TooMany              429  a queue is full; Retry-After says when
-    └── Unavailable          503  it cannot be decided, logged or stored now
+    ├── Unavailable          503  it cannot be decided, logged or stored now
+    └── Full                 507  there is no room to store it; Retry-After says when to try again
 
 The codes are listed in docs/errors.md, which a test keeps complete.
 """
@@ -115,6 +117,13 @@ class NotAcceptable(OverblikError):
     kind = "not-supported"
 
 
+class TooSlow(OverblikError):
+    """The body did not come in time."""
+
+    status = 408
+    kind = "timeout"
+
+
 class Conflict(OverblikError):
     """The request contradicts what is stored."""
 
@@ -169,3 +178,10 @@ class Unavailable(OverblikError):
 
     status = 503
     kind = "transient"
+
+
+class Full(OverblikError):
+    """There is no room to store it; nothing changed."""
+
+    status = 507
+    kind = "no-store"

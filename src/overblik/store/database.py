@@ -16,6 +16,7 @@ from psycopg import OperationalError, errors
 from overblik.fhir.errors import Unavailable, Unprocessable
 from overblik.store.lanes import Lane
 from overblik.store.pool import Pool
+from overblik.store.room import Room, full
 from overblik.store.server import require_usable
 from overblik.store.wire import Command, prepared
 
@@ -110,8 +111,9 @@ class Transaction:
 class Database:
     """Everything that one process has open to one PostgreSQL server."""
 
-    def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik") -> None:
+    def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik", room: Room | None = None) -> None:
         self.conninfo = conninfo
+        self.room = room or Room()
         self._reads = Lane(conninfo, f"{name}-reads")
         self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
         self._pool = Pool(conninfo, size, name)
@@ -192,4 +194,6 @@ class Database:
         except OperationalError as error:
             if isinstance(error, AGAIN):
                 raise
+            if isinstance(error, errors.DiskFull):
+                raise full() from error
             raise Unavailable("database-down", "The database cannot be reached; try again shortly.") from error

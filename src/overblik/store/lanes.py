@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 
 from overblik.fhir.errors import OverblikError, TooMany, Unavailable
+from overblik.store.room import full
 from overblik.store.wire import Command, Wire, prepared
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def _answer(command: Command, items: list[Waiting]) -> None:
             continue
         if command.error is None:
             item.future.set_result(found)
+        elif isinstance(command.error, psycopg.errors.DiskFull):
+            item.future.set_exception(full())
         elif isinstance(command.error, psycopg.OperationalError):
             slow = Unavailable("database-busy", "The database did not answer in time; try again shortly.")
             slow.__cause__ = command.error

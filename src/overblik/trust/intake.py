@@ -51,6 +51,7 @@ class Intake:
 
     async def keep(self, caller: Caller, raw: bytes, content_type: str) -> UUID:
         """Keep what was received, durably, and return its number."""
+        self.database.room.require()
         iid = uuid4()
         params = {
             "iid": iid,

@@ -50,6 +50,7 @@ class Writer:
         A lost race for the same id or key runs the work again, on what the winner left.
         """
         require(caller, "write")
+        self.database.room.require()
         await self.directory.refresh()
         for _ in range(ATTEMPTS):
             try:
