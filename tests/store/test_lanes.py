@@ -59,6 +59,23 @@ async def test_a_set_answers_each_request_with_its_own_rows(lane: Lane) -> None:
     assert [[row.found for row in rows] for rows in found] == [[f"{w}{x + 1}" for x in range(n)] for w, n in asked]
 
 
+async def test_a_slow_request_delays_none_that_come_after_it(lane: Lane) -> None:
+    """It holds one connection and whoever left with it; all others are answered by the next connection."""
+    order: list[str] = []
+
+    async def ask(name: str, text: Any, params: dict[str, Any]) -> None:
+        await lane.fetch(text, params)
+        order.append(name)
+
+    slow = asyncio.create_task(ask("slow", "select pg_sleep(2)::text as x", {}))
+    await asyncio.sleep(0)  # it has left, alone
+    await asyncio.gather(*(ask("fast", DIVIDE, {"by": 1}) for _ in range(20)))
+    for _ in range(3):  # one after the other, too
+        await ask("fast", DIVIDE, {"by": 2})
+    await slow
+    assert order == ["fast"] * 23 + ["slow"]
+
+
 async def test_a_full_queue_is_refused_before_memory_grows(lane: Lane) -> None:
     found = await asyncio.gather(*(outcome(lane, DIVIDE, {"by": 1}) for _ in range(200)))
     assert set(found) == {100, "TooMany"}
