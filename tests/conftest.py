@@ -53,7 +53,8 @@ LONG = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take how many searches the oracle asks."""
+    """Take how many cases some tests try."""
+    parser.addoption("--tampering", default="210", help="changes to the log that verifiers must find (tests/trust)")
     parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from overblik.overview.service import Overviews
     from overblik.trust.access import Disclosed, Door
     from overblik.trust.identity import Caller
+    from overblik.trust.log.heads import Heads
     from overblik.trust.work import Stored
     from overblik.trust.writer import Writer
 
@@ -41,6 +42,7 @@ class Services:
     writer: Writer
     inbox: Inbox
     overviews: Overviews
+    heads: Heads
     routes: Table
     software: str
     mode: str

@@ -43,6 +43,7 @@ ROUTES = Table(
         Route("GET", "/metadata", "capabilities", metadata.capabilities, open=True),
         Route("POST", "/$process-message", "$process-message", operations.process_message),
         Route("GET", "/Patient/{id}/$overview", "$overview", operations.overview),
+        Route("GET", "/Patient/{id}/$log", "$log", operations.log),
         Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
         Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
         Route("GET", "/Observation/$lastn", "$lastn", lastn.lastn),

@@ -18,6 +18,7 @@ from overblik.api.http import Services
 from overblik.api.routes import ROUTES
 from overblik.app import sockets
 from overblik.app.logs import configure_logs
+from overblik.app.public_log import log_routes
 from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
@@ -45,7 +46,9 @@ AGAIN = 0.5
 
 def application(run: Runtime) -> ASGIApp:
     """Return the application that serves a runtime."""
-    services = Services(run.door, run.writer, run.inbox, run.overviews, ROUTES, __version__, run.settings.mode)
+    services = Services(
+        run.door, run.writer, run.inbox, run.overviews, run.heads, ROUTES, __version__, run.settings.mode
+    )
 
     async def authenticate(token: str) -> Caller:
         if run.issuer is None:
@@ -64,7 +67,7 @@ def application(run: Runtime) -> ASGIApp:
 
     site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.settings.mode)
     health = [Route("/livez", live), Route("/readyz", ready)]
-    pages = Starlette(routes=[*health, *web_routes(site)])
+    pages = Starlette(routes=[*health, *log_routes(run), *web_routes(site)])
     api = Api(services, authenticate)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from overblik import __version__
-from overblik.cli import demo, inbox, load, population, reindex, serve, source, token
+from overblik.cli import demo, inbox, load, population, reindex, serve, source, token, verify_log
 from overblik.cli.console import fail
 from overblik.fhir.errors import OverblikError
 
@@ -24,6 +24,7 @@ app.command("token")(token.token)
 app.command("load")(load.load)
 app.command("population")(population.population)
 app.command("reindex")(reindex.reindex)
+app.command("verify-log")(verify_log.verify_log)
 app.add_typer(demo.app, name="demo")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(source.app, name="source")

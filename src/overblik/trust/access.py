@@ -242,6 +242,17 @@ class Door:
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit}
         return await self.database.fetch(sql_for("read_log", caller.kind), params)
 
+    async def sealed_log(self, caller: Caller, patient_id: str, size: int, limit: int) -> list[Any]:
+        """Return the newest entries of a record's log among the first `size` leaves; NotFound where refused."""
+        require(caller, "read")
+        place = await self.locate("Patient", patient_id)
+        params = self._params(caller, "read log", f"Patient/{patient_id}/$log", place)
+        params |= {"size": size, "limit": limit}
+        rows = await self.database.fetch(sql_for("read_sealed_log", caller.kind), params)
+        if not rows:
+            raise NotFound
+        return [row for row in rows if row.n is not None]
+
     async def refuse(self, caller: Caller, rule: str, query: str) -> None:
         """Log a refusal that was decided before any look-up."""
         params = caller.params(self.clock.now(), "refused", query) | {"pid": 0, "rule": rule}

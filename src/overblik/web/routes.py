@@ -43,7 +43,12 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/s/{slot}/sign-out", pages.sign_out),
 )
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_STATIC = {"overblik.css": "text/css", "overblik.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+_STATIC = {
+    "overblik.css": "text/css",
+    "overblik.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+    "verify-log.html": "text/html",
+}
 _STATIC_HEADERS = {
     "Cache-Control": "public, max-age=300",
     "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,4 @@
-"""$overview, $process-message and $meta."""
+"""$overview, $process-message, $meta and $log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from overblik.api.parameters import as_of
 from overblik.fhir.strict_json import dumps
 from overblik.overview.present import overview_json
 from overblik.trust.identity import require as require_caller
+from overblik.trust.log.proofs import own_log
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services
@@ -44,3 +45,10 @@ async def meta(services: Services, request: Request) -> Response:
         found = await services.door.read(request.caller, request.type, request.id)
     parameter = {"name": "return", "valueMeta": found.json()["meta"]}
     return Response(200, dumps({"resourceType": "Parameters", "parameter": [parameter]}))
+
+
+async def log(services: Services, request: Request) -> Response:
+    """Return the citizen's own log with its proofs, as a file that can be verified elsewhere (docs/log.md)."""
+    found = await own_log(services.door, services.heads, request.caller, request.id)
+    name = {"Content-Disposition": 'attachment; filename="overblik-log.json"'}
+    return Response(200, dumps(found), name, media=JSON)

@@ -112,3 +112,63 @@ insert into log_head (size, note, at) values (%(size)s, %(note)s, %(at)s) on con
 -- name: last_seq
 -- scope: shared
 select seq, instant from sequencer;
+
+-- name: log_secret
+-- scope: cross
+select id, secret from log_tree;
+
+-- name: log_leaves
+-- scope: cross
+-- Leaves with their entries, in the order of the tree; a leaf without its entry is `gone`.
+select l.pid, l.seq, l.at, l.lid, l.n, l.place, l.entry, l.hash, a.lid is null as gone,
+       a.salt, a.request, a.channel, a.action, a.outcome, a.rule, a.evidence, a.actor_kind, a.actor, a.actor_name,
+       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions
+from (select * from log_leaf where n > %(after)s or %(first)s order by n, pid, seq limit %(limit)s) l
+     left join lateral (select * from access_log a where a.pid = l.pid and a.at = l.at and a.lid = l.lid limit 1) a
+     on true
+order by l.n, l.pid, l.seq;
+
+-- name: log_leaves_at
+-- scope: cross
+-- All leaves of one place, where there must be one.
+select l.pid, l.seq, l.at, l.lid, l.n, l.place, l.entry, l.hash, a.lid is null as gone,
+       a.salt, a.request, a.channel, a.action, a.outcome, a.rule, a.evidence, a.actor_kind, a.actor, a.actor_name,
+       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions
+from log_leaf l
+     left join lateral (select * from access_log a where a.pid = l.pid and a.at = l.at and a.lid = l.lid limit 1) a
+     on true
+where l.n = %(n)s order by l.pid, l.seq;
+
+-- name: log_heads
+-- scope: cross
+select size, note from log_head order by size;
+
+-- name: log_nodes
+-- scope: cross
+select d.level, d.n, d.hash
+from unnest(%(levels)s::integer[], %(ns)s::bigint[]) w(level, n) join log_node d on d.level = w.level and d.n = w.n;
+
+-- name: log_loose_nodes
+-- scope: cross
+-- Nodes that are not of full subtrees of the log.
+select level, n from log_node
+where level < 1 or level > 7 or n < 0
+   or n >= coalesce((select max(n) + 1 from log_leaf), 0) >> (8 * level)
+order by level, n limit 100;
+
+-- name: log_unsealed
+-- scope: cross
+-- Entries that have no leaf and wait for none.
+select a.lid from access_log a
+where not exists (select from log_leaf l where l.pid = a.pid and l.at = a.at and l.lid = a.lid)
+  and not exists (select from log_queue q where q.pid = a.pid and q.at = a.at and q.lid = a.lid)
+order by a.at, a.lid limit %(limit)s;
+
+-- name: log_twice
+-- scope: cross
+-- Entries that were sealed more than once.
+select lid from log_leaf group by pid, at, lid having count(*) > 1 order by lid limit %(limit)s;
+
+-- name: log_waiting
+-- scope: cross
+select count(*) as waiting from log_queue;

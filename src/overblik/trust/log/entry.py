@@ -74,12 +74,12 @@ def entry_hash(what: bytes, who: bytes) -> bytes:
 
 def record_name(secret: bytes, pid: int) -> bytes:
     """Return what a record is called in its leaves."""
-    return sha256(secret + pid.to_bytes(8)).digest()
+    return sha256(secret + pid.to_bytes(8, signed=True)).digest()
 
 
 def link_hash(record: bytes, place: int, seq: int, before: bytes, entry: bytes) -> bytes:
     """Return the hash of a leaf, which is the next link of its record's chain."""
-    return leaf_hash(_VERSION + record + place.to_bytes(8) + seq.to_bytes(8) + before + entry)
+    return leaf_hash(_VERSION + record + place.to_bytes(8, signed=True) + seq.to_bytes(8, signed=True) + before + entry)
 
 
 def _text(fields: dict[str, Any]) -> str:

@@ -1,0 +1,73 @@
+"""A citizen's own log as a file that can be verified without us: entries, proofs, checkpoint (docs/log.md)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.errors import Forbidden, Unavailable
+from overblik.store import tree
+from overblik.trust.identity import require
+from overblik.trust.log.checkpoint import opened, parsed
+from overblik.trust.log.entry import NOTHING, sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from overblik.store.tree import Source
+    from overblik.trust.access import Door
+    from overblik.trust.identity import Caller
+    from overblik.trust.log.heads import Head, Heads
+
+FORMAT = "overblik-log-1"
+MOST = 5000
+"""The newest entries of a log that one file holds."""
+
+
+async def own_log(door: Door, heads: Heads, caller: Caller, patient_id: str) -> dict[str, Any]:
+    """Return the log of the caller's own record as a file; reading it is an entry of its own.
+
+    NotFound for a record that is not the caller's, as for one that is not there; Forbidden to everybody but citizens.
+    """
+    require(caller, "read")
+    if caller.kind != "citizen":
+        raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
+    head, key = await heads.latest(), await heads.key()
+    if head is None:
+        raise Unavailable("log-not-signed", "The log has no signed head yet; try again in a few seconds.")
+    rows = await door.sealed_log(caller, patient_id, parsed(head.note).size, MOST)
+    return await log_file(door.database, rows, head, key)
+
+
+async def log_file(source: Source, rows: Iterable[Any], head: Head, key: str) -> dict[str, Any]:
+    """Return sealed entries as a file: rows of leaves with their entries, record by record in their order."""
+    size = opened(head.note, key).size
+    covered = [row for row in rows if 0 <= row.n < size]
+    try:
+        proofs = await tree.inclusion(source, [row.n for row in covered], size)
+    except tree.TreeDamaged as error:
+        raise Unavailable("log-damaged", f"The log has lost hashes ({error}); run overblik verify-log.") from error
+    records: dict[str, dict[str, Any]] = {}
+    for row, proof in zip(covered, proofs, strict=True):
+        name = bytes(row.record).hex()
+        if name not in records:
+            records[name] = {"record": name, "before": bytes(row.before or NOTHING).hex(), "entries": []}
+        records[name]["entries"].append(_entry(row) | {"proof": [_coded(step) for step in proof]})
+    return {"format": FORMAT, "key": key, "checkpoint": head.note, "records": list(records.values())}
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    place = {"n": row.n, "place": row.place, "seq": row.seq, "hash": bytes(row.entry).hex()}
+    if row.gone:
+        return place
+    said = sealed(row)
+    return place | {
+        "what": said.what,
+        "whatSalt": said.salt_what.hex(),
+        "who": said.who,
+        "whoSalt": said.salt_who.hex(),
+    }
+
+
+def _coded(data: bytes) -> str:
+    return b64encode(data).decode()
