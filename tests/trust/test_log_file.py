@@ -24,6 +24,7 @@ from overblik.trust.log.proofs import log_file
 from tests.trust.stage import CPR, stage, write
 from tests.trust.test_log_tampering import changed as tampered
 from tests.trust.test_log_tampering import delete, edit_leaf, edit_other, edit_text, fill, insert, reorder
+from tests.web.browse import CITIZEN, known, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -208,3 +209,21 @@ def test_the_page_asks_for_nothing() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     assert not [word for word in ("http://", "https://", "fetch(", "import(", "XMLHttp", " src=") if word in text]
+
+
+async def test_minlog_gives_the_same_file_and_the_page_to_save(world: World) -> None:
+    await known(world)
+    await world.run.drain()
+    await world.run.heads.sign()
+    citizen = await sign_in(world, CITIZEN)
+    answer = await citizen.get("/log/file")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment")
+    file = answer.json()
+    assert opened(file["checkpoint"], file["key"]).size > 0
+    assert file["records"][0]["entries"]
+    page = await world.http.get("/static/verify-log.html")
+    assert page.headers["content-disposition"].startswith("attachment")
+    text = (await citizen.get("/log")).text
+    assert "/log/file" in text
+    assert "/static/verify-log.html" in text

@@ -52,11 +52,13 @@ async def test_every_page_and_every_refusal_is_guarded(world: World) -> None:
         (await nurse.get(f"/patient/{'0' * 32}"), 404),
         (await nurse.get("/nowhere"), 404),
         (await nurse.get("/log"), 404),
+        (await nurse.get("/log/file"), 404),
         (await nurse.get("/look-up"), 405),
         (await nurse.post("/look-up", {"cpr": "x"}), 422),
         (await nurse.post("/break-glass", {"cpr": INGER.cpr, "reason": "kort"}), 422),
         (await citizen.get(), 200),
         (await citizen.get("/log"), 200),
+        (await citizen.get("/log/file"), 503),  # nothing is sealed yet
         (await citizen.get(f"/patient/{patient}"), 404),
         (await world.http.get("/"), 200),
         (await world.http.get("/nowhere"), 404),

@@ -131,7 +131,7 @@ async def test_systems_have_no_pages(world: World, kind: str) -> None:
     assert "Siderne er for borgere og fagfolk" in answer.text
 
 
-CLOSED = ["/s/abc/", "/s/abc/log", "/s/abc/patient/" + "0" * 32, "/s/abc/raw/" + "0" * 32]
+CLOSED = ["/s/abc/", "/s/abc/log", "/s/abc/log/file", "/s/abc/patient/" + "0" * 32, "/s/abc/raw/" + "0" * 32]
 
 
 @pytest.mark.parametrize("path", CLOSED)

@@ -65,7 +65,7 @@ def application(run: Runtime) -> ASGIApp:
             return PlainTextResponse("the database cannot be reached\n", 503)
         return PlainTextResponse("ok\n")
 
-    site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.settings.mode)
+    site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.heads, run.settings.mode)
     health = [Route("/livez", live), Route("/readyz", ready)]
     pages = Starlette(routes=[*health, *log_routes(run), *web_routes(site)])
     api = Api(services, authenticate)

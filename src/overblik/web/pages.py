@@ -9,21 +9,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError, TooLarge, Unprocessable
 from overblik.fhir.identifiers import CPR, D_ECPR, X_ECPR, Identifier, canonical, person_identifier_problem
+from overblik.fhir.strict_json import dumps
 from overblik.overview.context import Context
 from overblik.overview.sections.master_data import Person, master_data
 from overblik.trust.break_glass import break_glass as break_the_glass
+from overblik.trust.log.proofs import own_log
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from overblik.trust.access import Disclosed
     from overblik.trust.identity import Caller
@@ -113,6 +114,16 @@ async def log(site: Site, request: Request, session: Session) -> Response:
     patient_id = await site.door.find(session.caller, CPR, session.caller.id)
     rows = await site.door.log(session.caller, patient_id, LOG_ROWS)
     return site.page("log.html", request, session=session, rows=rows, most=LOG_ROWS)
+
+
+async def log_file(site: Site, _: Request, session: Session) -> Response:
+    """The citizen's log as a file that can be verified without us (docs/log.md)."""
+    if session.caller.kind != "citizen":
+        raise NotFound
+    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+    found = await own_log(site.door, site.heads, session.caller, patient_id)
+    name = {"Content-Disposition": 'attachment; filename="overblik-log.json"'}
+    return Response(dumps(found), media_type="application/json", headers=HEADERS | name)
 
 
 async def raw(site: Site, request: Request, session: Session) -> Response:

@@ -37,6 +37,7 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/", pages.home),
     ("GET", "/s/{slot}/patient/{id}", pages.patient),
     ("GET", "/s/{slot}/log", pages.log),
+    ("GET", "/s/{slot}/log/file", pages.log_file),
     ("GET", "/s/{slot}/raw/{id}", pages.raw),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
@@ -78,7 +79,9 @@ async def static(_: Site, request: Request) -> Response:
     if name not in _STATIC:
         raise NotFound
     body = resources.files("overblik.web").joinpath(f"static/{name}").read_bytes()
-    return Response(body, media_type=_STATIC[name], headers=_STATIC_HEADERS)
+    # A page to be saved and opened apart from us: inline scripts do not run in this origin.
+    saved = {"Content-Disposition": f'attachment; filename="{name}"'} if name.endswith(".html") else {}
+    return Response(body, media_type=_STATIC[name], headers=_STATIC_HEADERS | saved)
 
 
 async def nothing(_: Site, __: Request) -> Response:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from overblik.overview.context import Origin
     from overblik.overview.service import Overviews
     from overblik.trust.access import Door
+    from overblik.trust.log.heads import Heads
     from overblik.trust.organisations import Directory
     from overblik.trust.sessions import Session, Sessions
     from overblik.trust.tokens import TestIssuer
@@ -67,6 +68,7 @@ class Site:
     sessions: Sessions
     issuer: TestIssuer | None
     directory: Directory
+    heads: Heads
     mode: str
     templates: Environment = field(default_factory=environment)
 
