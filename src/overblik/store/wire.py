@@ -329,3 +329,4 @@ class Wire:
         if self._done is not None and not self._done.done():
             lost = error if isinstance(error, psycopg.OperationalError) else errors.OperationalError(str(error))
             self._done.set_exception(lost)
+            self._done.exception()  # whoever waited may have gone; nobody else has to be told that nobody asked
