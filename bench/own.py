@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bench.cpu import spent
 from bench.population import UNIT
 from bench.target import Target, free_port, wait_for
-from overblik.app.runtime import runtime, server_of
+from overblik.app.postgres import server_of
+from overblik.app.runtime import runtime
 from overblik.app.settings import Settings
 from overblik.trust.keyring import open_keyring
 from overblik.trust.tokens import TestIssuer

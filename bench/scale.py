@@ -21,7 +21,7 @@ from bench.disk import size
 from bench.machine import machine
 from bench.table import line
 from bench.wrk import Ask, run
-from overblik.app.runtime import server_of
+from overblik.app.postgres import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -91,9 +91,9 @@ def _commands() -> list[str]:
     """Check that every `./run …` and `overblik …` command that a page shows exists."""
     import typer  # noqa: PLC0415
 
-    from overblik.cli.main import app  # noqa: PLC0415
+    from overblik.cli.main import commands  # noqa: PLC0415
 
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(commands())
     known = set(getattr(group, "commands", {}))
     found = []
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from overblik.demo.clock import DemoClock
 from overblik.exchange.inbox import Inbox
 from overblik.overview.service import Overviews
 from overblik.store.database import Database
-from overblik.store.embedded import EmbeddedPostgres
 from overblik.store.keys import RandomKeys
 from overblik.store.migrate import migrate
 from overblik.store.room import Room
@@ -26,7 +25,7 @@ from overblik.trust.tokens import TEST_MODES, TestIssuer
 from overblik.trust.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from overblik.app.settings import Settings
 
@@ -51,23 +50,6 @@ class Runtime:
     async def drain(self) -> None:
         """Let everything committed so far be numbered."""
         await drain(self.database, self.clock)
-
-
-@contextmanager
-def server_of(settings: Settings, *, watch: bool = False) -> Iterator[str]:
-    """Have a PostgreSQL to connect to, and give its conninfo: the external one, or the embedded one."""
-    if settings.url:
-        yield settings.url
-        return
-    unsafe = {"fsync": "off", "full_page_writes": "off"} if settings.mode == "test" else {}
-    server = EmbeddedPostgres(settings.data, unsafe)
-    server.start()
-    if watch:
-        server.watch()
-    try:
-        yield server.conninfo
-    finally:
-        server.stop()
 
 
 def clock_of(settings: Settings) -> Clock:

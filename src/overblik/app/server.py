@@ -18,8 +18,9 @@ from overblik.api.http import Services
 from overblik.api.routes import ROUTES
 from overblik.app import sockets
 from overblik.app.logs import configure_logs
+from overblik.app.postgres import server_of
 from overblik.app.public_log import log_routes
-from overblik.app.runtime import Runtime, runtime, server_of
+from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.sequencer import keep_numbering

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
 import urllib.request
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
-from overblik.app.logs import configure_logs
-from overblik.app.runtime import Runtime, runtime, server_of
 from overblik.app.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-T = TypeVar("T")
 DEMO_STATE = "demo.json"
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -63,16 +58,3 @@ def current_settings() -> Settings:
         if demo_state(demo.data) and answers(demo):
             return demo
     return Settings()
-
-
-def with_runtime(work: Callable[[Runtime], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Run `work` with everything opened: on the running embedded server where there is one."""
-    used = settings or current_settings()
-    configure_logs()
-
-    async def run(conninfo: str) -> T:
-        async with runtime(used, conninfo) as opened:
-            return await work(opened)
-
-    with server_of(used) as conninfo:
-        return asyncio.run(run(conninfo))

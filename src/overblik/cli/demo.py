@@ -21,7 +21,8 @@ import typer
 from rich.progress import Progress
 
 from overblik.app.logs import configure_logs
-from overblik.app.runtime import runtime, server_of
+from overblik.app.postgres import server_of
+from overblik.app.runtime import runtime
 from overblik.cli.console import DEMO_STATE, answers, demo_settings, demo_state, err, fail, out
 from overblik.clock import SystemClock
 from overblik.demo.calendar import at

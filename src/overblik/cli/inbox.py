@@ -9,7 +9,8 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from overblik.cli.console import err, fail, out, with_runtime
+from overblik.cli.console import err, fail, out
+from overblik.cli.opened import with_runtime
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime

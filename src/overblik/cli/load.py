@@ -19,7 +19,8 @@ from overblik.app.load.names import Namespace
 from overblik.app.load.pool import FileDone, Pool, source_caller
 from overblik.app.load.refusals import write_refusals
 from overblik.app.logs import configure_logs
-from overblik.app.runtime import runtime, server_of
+from overblik.app.postgres import server_of
+from overblik.app.runtime import runtime
 from overblik.cli.console import current_settings, err, fail, out
 from overblik.fhir.errors import OverblikError
 

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import typer
 
 from overblik import __version__
-from overblik.cli import demo, inbox, load, population, reindex, serve, source, token, verify_log
 from overblik.cli.console import fail
 from overblik.fhir.errors import OverblikError
 
-app = typer.Typer(
-    name="overblik",
-    help="One patient, one overview: a FHIR R4 server, a message gateway and a layer of trust.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("serve")(serve.serve)
-app.command("migrate")(serve.migrate)
-app.command("token")(token.token)
-app.command("load")(load.load)
-app.command("population")(population.population)
-app.command("reindex")(reindex.reindex)
-app.command("verify-log")(verify_log.verify_log)
-app.add_typer(demo.app, name="demo")
-app.add_typer(inbox.app, name="inbox")
-app.add_typer(source.app, name="source")
+COMMANDS = {
+    "serve": "serve",
+    "migrate": "serve",
+    "token": "token",
+    "load": "load",
+    "population": "population",
+    "reindex": "reindex",
+    "demo": "demo",
+    "inbox": "inbox",
+    "source": "source",
+    "verify-log": "verify_log",
+}
+"""Which module has each command: one that has an `app` has commands of its own."""
 
 
-@app.command("version")
+def commands(asked: str = "") -> typer.Typer:
+    """Return the command line: with all commands, or only the one asked for, so that it starts without the others."""
+    app = typer.Typer(
+        name="overblik",
+        help="One patient, one overview: a FHIR R4 server, a message gateway and a layer of trust.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name in (asked,) if asked in COMMANDS else COMMANDS:
+        module = import_module(f"overblik.cli.{COMMANDS[name]}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name.replace("-", "_")))
+    app.command("version")(version)
+    return app
+
+
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
@@ -39,7 +53,7 @@ def version() -> None:
 def main() -> None:
     """Run the command line; an expected error is one line that says what to do."""
     try:
-        app()
+        commands(sys.argv[1] if len(sys.argv) > 1 else "")()
     except OverblikError as error:
         fail(error.text)
     except KeyboardInterrupt:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from overblik.cli.console import err, out, with_runtime
+from overblik.cli.console import err, out
+from overblik.cli.opened import with_runtime
 from overblik.store.reindex import reindex as made
 from overblik.store.reindex import stale
 

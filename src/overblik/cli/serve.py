@@ -11,7 +11,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from overblik.app.logs import configure_logs
-from overblik.app.runtime import server_of
+from overblik.app.postgres import server_of
 from overblik.app.settings import Settings
 from overblik.cli.console import err, out
 from overblik.store.database import Database

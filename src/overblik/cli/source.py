@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overblik.cli.console import err, out, with_runtime
+from overblik.cli.console import err, out
+from overblik.cli.opened import with_runtime
 from overblik.trust import sources
 
 if TYPE_CHECKING:

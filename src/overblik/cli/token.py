@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overblik.cli.console import current_settings, fail, out, with_runtime
+from overblik.cli.console import current_settings, fail, out
+from overblik.cli.opened import with_runtime
 from overblik.fhir.identifiers import CPR, canonical, person_identifier_problem
 from overblik.fhir.query import Query, Tokens
 from overblik.trust.identity import system_caller

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from overblik.cli.console import err, out, with_runtime
+from overblik.cli.console import err, out
+from overblik.cli.opened import with_runtime
 from overblik.fhir.errors import Unavailable
 from overblik.trust.log.checkpoint import BadNote
 from overblik.trust.log.verify import Report, verify
