@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.store.merkle import EMPTY, Growing, root_of
 from overblik.store.queries import sql
 from overblik.store.tree import WIDE
-from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened
+from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, read_key
 from overblik.trust.log.entry import NOTHING, link_hash, record_name, sealed
 from overblik.trust.log.heads import origin_of
 
@@ -113,6 +113,7 @@ async def verify(
 
     Raises BadNote where the key cannot be read.
     """
+    read_key(vkey)
     report = Report()
     log = (await database.fetch(sql("log_secret")))[0]
     heads = await _heads(database, report, vkey, origin_of(log.id), notes)
