@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from base64 import b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from overblik.fhir.errors import Unavailable
 from overblik.store.merkle import consistency_ranges, leaf_hash, root_of
+from overblik.store.sequencer import keep_numbering
 from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, parsed, read_key, signed, verifier_key
-from overblik.trust.log.heads import Heads, SignerProcess
+from overblik.trust.log.heads import Heads, SignerProcess, keep_signing
 from overblik.trust.log.signer import Refused, Signer, answer
 from tests.trust.test_log_entry import entry, log
 
@@ -170,3 +173,47 @@ async def test_a_signer_that_does_not_answer_is_away(
         await Heads(world.run.database, world.clock, signer).sign()
     assert error.value.code == "signer-away"
     await signer.close()
+
+
+async def test_numbers_go_on_where_somebody_took_leaves_away(world: World) -> None:
+    """A log that was cut must not stop what else is numbered; it gets no signature."""
+    await log(world, *(entry(n) for n in range(200)))
+    await world.run.drain()
+    await world.run.heads.sign()
+    database = world.run.database
+    await database.run("alter table log_leaf disable trigger all")
+    await database.run("delete from log_leaf where n between 5 and 9")
+    await log(world, *(entry(n) for n in range(200, 400)))
+    await world.run.drain()
+    assert (await database.fetch("select count(*) as n from log_queue"))[0].n == 0
+    with pytest.raises(Unavailable) as error:
+        await world.run.heads.sign()
+    assert error.value.code == "log-damaged"
+    assert await world.run.heads.latest()
+
+
+async def test_numbering_and_signing_outlive_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A right that the role lacks, say: the loops go on, and find it given."""
+    for place in ("store.sequencer.AFTER_A_FAULT", "store.sequencer.EVERY", "trust.log.heads.AFTER_REFUSAL"):
+        monkeypatch.setattr(f"overblik.{place}", 0.01)
+    monkeypatch.setattr("overblik.trust.log.heads.EVERY", 0.01)
+    tried: dict[str, int] = {}
+    again = {"number": asyncio.Event(), "sign": asyncio.Event()}
+
+    async def failing(name: str) -> None:
+        tried[name] = tried.get(name, 0) + 1
+        if tried[name] == 1:
+            raise RuntimeError("once")
+        again[name].set()
+
+    monkeypatch.setattr("overblik.store.sequencer.drain", lambda *_, **__: failing("number"))
+    monkeypatch.setattr(Heads, "sign", lambda _: failing("sign"))
+    works = (keep_numbering(world.run.database, world.clock), keep_signing(world.run.heads))
+    tasks = [asyncio.create_task(work) for work in works]
+    async with asyncio.timeout(30):
+        await again["number"].wait()
+        await again["sign"].wait()
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

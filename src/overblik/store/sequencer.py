@@ -18,14 +18,15 @@ import structlog
 
 from overblik.fhir.errors import OverblikError
 from overblik.store.queries import sql
-from overblik.store.tree import complete
+from overblik.store.tree import TreeDamaged, complete
 
 if TYPE_CHECKING:
     from overblik.clock import Clock
-    from overblik.store.database import Database
+    from overblik.store.database import Database, Transaction
 
 BATCH = 5000
 EVERY = 0.2
+AFTER_A_FAULT = 10.0
 log = structlog.get_logger()
 
 
@@ -44,11 +45,19 @@ async def drain(database: Database, clock: Clock, *, wait: bool = True) -> int:
             params = {"now": clock.now(), "limit": BATCH}
             changes: int = (await transaction.fetch(sql("sequence_changes"), params))[0].numbered
             sealed = (await transaction.fetch(sql("sequence_log"), params))[0]
-            await complete(transaction, sealed.before, sealed.after)
+            await _complete(transaction, sealed.before, sealed.after)
         entries: int = sealed.numbered
         total += changes + entries
         if changes < BATCH and entries < BATCH:
             return total
+
+
+async def _complete(transaction: Transaction, before: int, after: int) -> None:
+    """Keep full subtrees; where leaves were taken away numbers go on, and no head is signed any more."""
+    try:
+        await complete(transaction, before, after)
+    except TreeDamaged as error:
+        log.error("log.damaged", where=str(error))  # noqa: TRY400 - where says it all
 
 
 async def keep_numbering(database: Database, clock: Clock) -> None:
@@ -60,3 +69,6 @@ async def keep_numbering(database: Database, clock: Clock) -> None:
         except OverblikError as error:
             log.warning("sequencer.waiting", code=error.code)
             await asyncio.sleep(1)
+        except Exception:
+            log.exception("sequencer.fault")  # such as a right that the role lacks: given, it goes on
+            await asyncio.sleep(AFTER_A_FAULT)

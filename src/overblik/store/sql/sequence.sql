@@ -93,7 +93,7 @@ order by w.place;
 
 -- name: put_log_node
 -- scope: cross
-insert into log_node (level, n, hash) values (%(level)s, %(n)s, %(hash)s);
+insert into log_node (level, n, hash) values (%(level)s, %(n)s, %(hash)s) on conflict (level, n) do nothing;
 
 -- name: log_name
 -- scope: cross

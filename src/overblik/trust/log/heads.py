@@ -167,5 +167,8 @@ async def keep_signing(heads: Heads) -> None:
             except OverblikError as error:
                 log.warning("log.not-signed", code=error.code, reason=error.text)
                 await asyncio.sleep(EVERY if error.code == "database-down" else AFTER_REFUSAL)
+            except Exception:
+                log.exception("log.fault")
+                await asyncio.sleep(AFTER_REFUSAL)
     finally:
         await heads.signer.close()
