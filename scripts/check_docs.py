@@ -98,7 +98,7 @@ def _commands() -> list[str]:
     found = []
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         text = page.read_text(encoding="utf-8")
-        for command in re.findall(r"\./run overblik ([a-z]+)", text):
+        for command in re.findall(r"\./run overblik ([a-z]+(?:-[a-z]+)*)", text):
             if command not in known:
                 found.append(f"{page.relative_to(ROOT)}: there is no command `overblik {command}`")
         for command in re.findall(r"\./run ([a-z]+)", text):
