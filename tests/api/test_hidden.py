@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from overblik.fhir.strict_json import dumps
 from tests.api.test_transaction import bundle, entry
 from tests.conftest import NOW
-from tests.trust.stage import CPR, DAY, DEPARTMENT, SIBLING, about, deny, encounter, patient, stage, write
+from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, deny, encounter, patient, stage, write
 
 if TYPE_CHECKING:
     import httpx
@@ -141,3 +143,44 @@ async def test_head_is_answered_as_get_is_without_the_body(world: World) -> None
         get, head = [{k: v for k, v in a.headers.items() if k != "x-request-id"} for a in answers]
         assert (answers[1].status_code, answers[1].content) == (answers[0].status_code, b""), path
         assert get == head, path
+
+
+@pytest.mark.parametrize("way", ["PUT", "DELETE"])
+async def test_z03_a_version_keeps_every_patient_it_was_ever_about(world: World, way: str) -> None:
+    """Who may see one of two patients does not see what was about both, whatever it says later."""
+    one = await stage(world)
+    two = await write(world, patient(OTHER))
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    meeting: dict[str, Any] = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "start": NOW.isoformat(),
+        "end": NOW.isoformat(),
+        "comment": "about both",
+        "participant": [{"actor": {"reference": f"Patient/{who}"}, "status": "accepted"} for who in (one, two)],
+    }
+    made = await write(world, meeting)
+    if way == "PUT":
+        left = {**meeting, "id": made, "meta": {"versionId": "1"}, "participant": meeting["participant"][:1]}
+        assert (await world.http.put(f"/fhir/Appointment/{made}", json=left, headers=world.source())).status_code == 200
+    else:
+        assert (await world.http.delete(f"/fhir/Appointment/{made}", headers=world.source())).status_code == 204
+    assert (await world.get(f"/Patient/{one}", world.professional(DEPARTMENT))).status_code == 200
+    for path in ("", "/_history", "/_history/1", "/_history/2", "?asOf=2026-11-24"):
+        response = await world.get(f"/Appointment/{made}{path}", world.professional(DEPARTMENT))
+        assert (response.status_code, "both" in response.text) == (404, False), path
+
+
+async def test_s22_hidden_words_are_not_read(world: World) -> None:
+    """A hidden text too large for PostgreSQL's words must not make the search fail."""
+    identifier = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    large = " ".join(f"brud{number}" for number in range(130_000))
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": about(CPR)}
+    hidden = await write(world, {**body, "note": [{"text": large}]})
+    assert (await world.get(f"/Observation?_id={hidden}&_content=brud1", world.source())).status_code == 200
+    await deny(world, identifier, org=DEPARTMENT, type="Observation")
+    for who in (world.professional(DEPARTMENT), world.professional(SIBLING)):
+        for path in (f"patient={identifier}", f"_id={hidden}"):
+            response = await world.get(f"/Observation?{path}&_content=brud", who)
+            assert (response.status_code, "entry" in response.json()) == (200, False), path

@@ -61,7 +61,8 @@ async def test_words_are_found_as_danes_write_them(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["Observation?_text=brud", "Organization?_content=x", "Patient?_content=x&_count=0",
-                                  "?_type=Observation&_text=x"])  # fmt: skip
+                                  "?_type=Observation&_text=x",
+                                  "Observation?subject:Patient.gender=female&_content=x"])  # fmt: skip
 async def test_texts_are_looked_for_in_records_that_are_named(world: World, path: str) -> None:
     response = await world.get(f"/{path}", world.system())
     assert (response.status_code, "text-of-whom" in response.text) == (400, True)
@@ -110,3 +111,32 @@ async def test_a_hidden_list_answers_as_one_that_is_not_there(world: World) -> N
     assert texts[0] == texts[1]
     assert texts[0][0] == 200
     assert await recorder.differences() == []
+
+
+async def test_a_condition_is_not_decided_by_words(world: World) -> None:
+    ids = {name: identifier for identifier, name in (await tell(world)).items()}
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+            "subject": {"reference": f"Patient/{ids['inge']}"}}  # fmt: skip
+    response = await world.post("/Observation", {**world.source(), "If-None-Exist": "_content=brud"}, body)
+    assert response.status_code == 400, response.text
+
+
+@pytest.mark.parametrize("more", ["&_list=b", "&status=final" * 16])
+async def test_no_criterion_is_left_out(world: World, more: str) -> None:
+    assert (await world.get(f"/Observation?_list=a{more}", world.source())).status_code == 400
+
+
+MANY = ",".join(map(str, range(501)))
+
+
+@pytest.mark.parametrize("path", [f"Observation?_id={MANY}", f"Observation?code={MANY}", f"Observation?patient={MANY}",
+                                  f"Provenance?target={','.join(map(str, range(20)))}"])  # fmt: skip
+async def test_values_are_bounded_before_they_are_multiplied(world: World, path: str) -> None:
+    response = await world.get(f"/{path}", world.source())
+    assert (response.status_code, "search-too-long" in response.text) == (400, True)
+
+
+async def test_a_form_is_bounded(world: World) -> None:
+    form = {**world.source(), "Content-Type": "application/x-www-form-urlencoded"}
+    response = await world.http.post("/fhir/Observation/_search", headers=form, content=b"code=" + b"x" * 300_000)
+    assert response.status_code == 413

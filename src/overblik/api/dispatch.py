@@ -48,6 +48,7 @@ log = structlog.get_logger()
 SILENT, LONGEST = 20.0, 300.0
 """Seconds that a body may pause, and that it may take in all."""
 
+MOST_FORM = 256 * 1024
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _ALWAYS = (
     (b"cache-control", b"no-store, private"),
@@ -170,6 +171,8 @@ def _too_large() -> TooLarge:
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:
+    if len(body) > MOST_FORM:
+        raise TooLarge("body-too-large", f"A form is at most {MOST_FORM // 1024} kB.")
     try:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from overblik.api.http import Response, version_headers, version_of
 from overblik.fhir.errors import Malformed, PreconditionFailed
-from overblik.fhir.query import parse_query
+from overblik.fhir.query import FullText, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +72,9 @@ def condition_of(resource_type: str, pairs: Iterable[tuple[str, str]], place: st
         raise Malformed("condition-empty", text, expression=place)
     if query.as_of is not None or query.includes:
         text = "A condition is about what is known now, and includes nothing."
+        raise Malformed("parameter-unknown", text, expression=place)
+    if any(isinstance(criterion, FullText) for criterion in query.criteria):
+        text = "A condition is decided by what is indexed; _text and _content read every resource."
         raise Malformed("parameter-unknown", text, expression=place)
     return replace(query, count=2)
 

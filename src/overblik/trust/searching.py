@@ -90,7 +90,9 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
 def _require_record(caller: Caller, query: Query) -> None:
     """Refuse full text over all records: texts are not indexed, but read in the records that are named."""
     if any(isinstance(c, FullText) for c in query.criteria):
-        named = caller.kind == "citizen" or any(isinstance(c, Patients | Ids) for c in query.criteria)
+        named = caller.kind == "citizen" or any(
+            isinstance(c, Ids) or (isinstance(c, Patients) and c.matching is None) for c in query.criteria
+        )
         if is_shared(query.type) or not named:
             text = "_text and _content look into the records of patients: name them by patient, or resources by _id."
             raise Malformed("text-of-whom", text, expression="http._content")

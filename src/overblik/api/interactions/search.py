@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
 from overblik.fhir.errors import Gone, Malformed, NotFound
-from overblik.fhir.query import Ids, parse_query
+from overblik.fhir.query import MOST_CRITERIA, Ids, parse_query
 from overblik.fhir.references import parse_reference
 from overblik.trust import history, searching
 from overblik.trust.access import Page
@@ -43,6 +43,10 @@ async def query_of(services: Services, request: Request, kind: str, pairs: list[
     """Parse a search of one type; a List that it names (`_list`) is read as the caller, and stands for its members."""
     named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
     query = parse_query(kind, [pair for pair in pairs if pair[0] != "_list"], lenient=request.lenient)
+    if len(named) > 1:
+        raise Malformed("parameter-twice", "_list may stand only once.", expression="http._list")
+    if len(named) + len(query.criteria) > MOST_CRITERIA:
+        raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
     for _, name in named:
         members = await _members(services, request, kind, name.removeprefix("List/"), query.as_of)
         query = replace(query, criteria=(Ids(members), *query.criteria))

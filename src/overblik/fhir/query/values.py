@@ -40,6 +40,10 @@ def refuse(param: str, text: str) -> Malformed:
     return Malformed("search-value-invalid", text, expression=f"http.{param[:64]}")
 
 
+MOST_PARTS = 500
+MOST_TARGETS = 2_000
+
+
 def split(value: str, separator: str = ",") -> list[str]:
     """Split on a separator that is not escaped with a backslash; escapes stay for `plain`."""
     parts: list[str] = []
@@ -48,6 +52,8 @@ def split(value: str, separator: str = ",") -> list[str]:
         if found[0] == separator:
             parts.append(value[begin : found.start()])
             begin = found.end()
+    if len(parts) >= MOST_PARTS:
+        raise Malformed("search-too-long", f"At most {MOST_PARTS} values at once.")
     return [*parts, value[begin:]]
 
 
@@ -110,6 +116,9 @@ def links(param: str, parts: Sequence[str], targets: Sequence[str]) -> Links:
             found.append(text)
         else:
             found += [f"{target}/{text}" for target in targets]
+    if len(found) > MOST_TARGETS:
+        text = f"{param} can be of many types; with so many values, write each as Type/id."
+        raise Malformed("search-too-long", text, expression=f"http.{param}")
     return Links(param, tuple(dict.fromkeys(found)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from overblik.fhir.query import FullText
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
 from overblik.store.search.conditions import condition
 from overblik.store.search.drivers import Source, choose
@@ -304,11 +305,14 @@ def _criteria(query: Query, scope: Scope, answered: Criterion | None = None) -> 
     """
     text: LiteralString = ""
     params: dict[str, Any] = {}
-    for name, criterion in zip(_NAMES, query.criteria, strict=False):
+    for name, criterion in zip(_NAMES[: len(query.criteria)], query.criteria, strict=True):
         if criterion is answered:
             continue
         found = condition(criterion, scope)
-        test: LiteralString = found.text if scope.shared else "(case when " + found.text + " then true else false end)"
+        # Only what is visible is read for its words: how long that takes, and how it fails, would tell of the rest.
+        first: LiteralString = "e.rule is not null and :visible: and " if isinstance(criterion, FullText) else ""
+        test: LiteralString = "(case when " + first + found.text + " then true else false end)"
+        test = found.text if scope.shared else test
         text += " and " + test.replace("{p}", name)
         params |= {name + suffix: value for suffix, value in found.params.items()}
     return text, params

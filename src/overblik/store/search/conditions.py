@@ -44,7 +44,7 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
         case Ids(ids):
             found = Condition("{r}.id = any(%({p}_ids)s::text[])", {"_ids": list(ids)})
         case FullText(words, whole):
-            found = Condition(_CONTENT if whole else _NARRATIVE, {"_words": words})
+            found = Condition(_READABLE.replace("{test}", _CONTENT if whole else _NARRATIVE), {"_words": words})
         case Tokens() | Links():
             found = has_token(digests(criterion, scope))
         case Words():
@@ -59,6 +59,11 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
 # A stored body begins inside `meta` (store/body.py).
 _JSON: LiteralString = """('{"meta":{"x":0' || convert_from({r}.body, 'UTF8'))::jsonb"""
 _QUERY: LiteralString = " @@ websearch_to_tsquery('danish', %({p}_words)s::text)"
+# Texts are what sources wrote: what PostgreSQL cannot read as jsonb, or make words of, does not match.
+_READABLE: LiteralString = (
+    'case when octet_length({r}.body) < 500000 and pg_input_is_valid(\'{"meta":{"x":0\' ||'
+    " convert_from({r}.body, 'UTF8'), 'jsonb') then {test} else false end"
+)
 _CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + _JSON + ", '[\"string\"]')" + _QUERY
 _NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + _JSON + " #>> '{text,div}', ''))" + _QUERY
 
@@ -83,7 +88,7 @@ def _of_others(criterion: Patients | Not | Either | Chain | Has, scope: Scope) -
 def _either(several: list[Condition]) -> Condition:
     params: dict[str, Any] = {}
     tests: list[LiteralString] = []
-    for number, found in zip(DIGITS, several, strict=False):
+    for number, found in zip(DIGITS[: len(several)], several, strict=True):
         tests.append(found.text.replace("{p}", "{p}e" + number))
         params |= {"e" + number + name: value for name, value in found.params.items()}
     return Condition("(" + any_of(tests) + ")", params)
