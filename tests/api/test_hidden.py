@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.strict_json import dumps
+from overblik.store.database import counting
 from tests.api.test_transaction import bundle, entry
 from tests.conftest import NOW
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, deny, encounter, patient, stage, write
@@ -184,3 +185,16 @@ async def test_s22_hidden_words_are_not_read(world: World) -> None:
         for path in (f"patient={identifier}", f"_id={hidden}"):
             response = await world.get(f"/Observation?{path}&_content=brud", who)
             assert (response.status_code, "entry" in response.json()) == (200, False), path
+
+
+async def test_s08_a_write_to_what_is_anothers_takes_the_steps_of_one_to_nothing(world: World) -> None:
+    await stage(world)
+    taken = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    steps = []
+    for name in (taken, "0" * 32):
+        body = {**encounter(DEPARTMENT, NOW, None), "id": name}
+        with counting() as sent:
+            answer = await world.http.put(f"/fhir/Encounter/{name}", json=body, headers=world.source("another"))
+        assert answer.status_code == 404
+        steps.append([text[:40] for text in sent])
+    assert steps[0] == steps[1]

@@ -98,7 +98,7 @@ class Work:
             rows = await fetch(sql("load_shared_many"), _named(shared))
             self._keep(shared, {(row.type, row.id): row for row in rows})
         own = [name for name in wanted if not is_shared(name[0])]
-        places = await fetch(sql("locate"), _named(own)) if own else []
+        places = await fetch(sql("locate_own"), self._owned(own)) if own else []
         keys = {"pids": [p.pid for p in places], "rids": [p.rid for p in places]}
         await self.unit.lock(*opened, *keys["pids"])
         if own:
@@ -315,12 +315,15 @@ class Work:
         if is_shared(resource_type):
             rows = await transaction.fetch(sql("load_shared"), {"type": resource_type, "id": resource_id})
         else:
-            place = await transaction.fetch(sql("locate"), {"types": [resource_type], "ids": [resource_id]})
+            place = await transaction.fetch(sql("locate_own"), self._owned([(resource_type, resource_id)]))
             if not place:
                 return None
             await self.unit.lock(place[0].pid)
             rows = await self.unit.rows(place[0].pid, rids=(place[0].rid,))
         return self._if_own(rows[0] if rows else None)
+
+    def _owned(self, names: list[tuple[str, str]]) -> dict[str, Any]:
+        return {**_named(names), "via": self.caller.via, "everyones": self.caller.kind == "system"}
 
     def _if_own(self, row: Any) -> Any:
         return row if row is not None and (self.caller.kind == "system" or row.via == self.caller.via) else None

@@ -51,6 +51,14 @@ select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via
 from resource r
 where r.pid = %(pid)s and starts_with(r.fact_key, %(prefix)s);
 
+-- name: locate_own
+-- scope: cross
+-- Where resources are kept that the writer delivered (the system: any). What is another's is not locked or waited
+-- for: that would tell it from what never was.
+select l.type, l.id, l.pid, l.rid from locator l join resource r on r.pid = l.pid and r.rid = l.rid
+where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]))
+  and (%(everyones)s::boolean or r.via = %(via)s);
+
 -- name: insert_change
 -- scope: patient
 -- What is written after it in the same transaction belongs to it (currval).
