@@ -293,8 +293,9 @@ logged as (
 select a.at, a.request, a.channel, a.action, a.outcome, a.rule, a.actor_kind, a.actor, a.actor_name, a.actor_role,
        a.org, a.org_name, a.on_behalf, a.purpose, a.reason, cardinality(a.rids) as resources,
        ev.type as evidence_type, ev.source as evidence_source
-from p, access_log a
+from (select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
+          select * from access_log l where l.pid = x.pid order by l.at desc, l.lid desc limit %(limit)s
+      ) e order by e.at desc, e.lid desc limit %(limit)s) a
      left join lateral (select r.type, r.source from resource r
                         where r.pid = a.pid and r.rid = a.evidence) ev on true
-where a.pid = any(%(pids)s::bigint[])
-order by a.at desc, a.lid limit %(limit)s;
+order by a.at desc, a.lid desc;
