@@ -453,6 +453,6 @@ def test_any_search_is_read_or_refused_with_400_never_a_fault(pairs: list[tuple[
 
 
 def test_a_long_value_is_split_at_once() -> None:
-    (criterion,) = parse_query("Observation", [("code", "\\,," * 50_000)]).criteria
+    (criterion,) = parse_query("Observation", [("code", ("\\," * 500 + ",") * 400)]).criteria
     assert isinstance(criterion, Tokens)
-    assert len(criterion.values) == 50_001
+    assert len(criterion.values) == 401

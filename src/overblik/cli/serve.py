@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -14,10 +15,13 @@ from overblik.app.logs import configure_logs
 from overblik.app.postgres import server_of
 from overblik.app.settings import Settings
 from overblik.cli.console import err, out
+from overblik.fhir.errors import Unavailable
 from overblik.store.database import Database
 from overblik.store.migrate import grant, pending
 from overblik.store.migrate import migrate as apply_migrations
 
+STARTS_AGAIN = 60.0
+"""Seconds in which an embedded PostgreSQL that died is there again, its log replayed."""
 FACTORY = "overblik.app.server:create"
 """What each worker makes its application with."""
 
@@ -35,7 +39,8 @@ def run_server(settings: Settings, factory: str = FACTORY) -> None:
     """Run the workers in this process's group, with the database watched over from here."""
     configure_logs()
     with server_of(settings, watch=True) as conninfo:
-        asyncio.run(_migrate(conninfo, unsafe=settings.mode == "test"))
+        patience = 0 if settings.url else STARTS_AGAIN
+        asyncio.run(_migrate(conninfo, unsafe=settings.mode == "test", patience=patience))
         err.print(f"Overblik at {settings.address}", markup=False)
         Granian(
             factory,
@@ -52,13 +57,22 @@ def run_server(settings: Settings, factory: str = FACTORY) -> None:
         ).serve()
 
 
-async def _migrate(conninfo: str, *, unsafe: bool) -> None:
-    database = Database(conninfo, size=2)
-    await database.open(allow_unsafe=unsafe)
-    try:
-        await apply_migrations(database)
-    finally:
-        await database.close()
+async def _migrate(conninfo: str, *, unsafe: bool, patience: float = 0) -> None:
+    """Bring the schema up to date; a database that goes away meanwhile is waited for so many seconds."""
+    until = monotonic() + patience
+    while True:
+        database = Database(conninfo, size=2)
+        try:
+            await database.open(allow_unsafe=unsafe)
+            await apply_migrations(database)
+        except Unavailable:
+            if monotonic() > until:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
+        finally:
+            await database.close()
 
 
 def migrate(
