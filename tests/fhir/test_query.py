@@ -87,6 +87,8 @@ PARSED: list[tuple[str, str, str, Criterion]] = [
     ("Observation", "patient.identifier", "070348-0999", Patients(identifiers=((CPR, "0703480999"),))),
     ("Observation", "subject:identifier", r"s|A\,B,s|C", Patients(identifiers=(("s", "A,B"), ("s", "C")))),
     ("Observation", "patient:identifier", "|A", Patients(identifiers=(("", "A"),))),
+    ("Observation", "patient.identifier", "s|", Patients(matching=Tokens("identifier", (("s", None),)))),
+    ("Observation", "patient.identifier", "s|A,B", Patients(matching=Tokens("identifier", (("s", "A"), (None, "B"))))),
     # References: an id without a type is of any type the parameter may point to.
     ("Observation", "encounter", "Encounter/1", Links("encounter", ("Encounter/1",))),
     ("Observation", "encounter", "1", Links("encounter", ("Encounter/1", "EpisodeOfCare/1"))),

@@ -49,15 +49,21 @@ class Population:
         return [r for r in self.resources if r["resourceType"] == resource_type and r["id"] not in self.hidden]
 
     def record(self, resource: Json) -> str:
-        """Return whose record a resource is in: "" for nobody's."""
+        """Return whose record a resource is in: "" for nobody's.
+
+        A CPR is one person everywhere; without one, what a source calls somebody by is one person there.
+        """
         if resource["resourceType"] in SHARED:
             return ""
         identifier = str(resource["id"])
         if resource["resourceType"] != "Patient":
             identifier = resource["subject"]["reference"].removeprefix("Patient/")
         patient = next(r for r in self.resources if r["resourceType"] == "Patient" and r["id"] == identifier)
-        persons = [i["value"] for i in patient.get("identifier", []) if i.get("system") == CPR]
-        return str(persons[0]) if persons else identifier
+        named = [i for i in patient.get("identifier", []) if i.get("value")]
+        persons = [i["value"] for i in named if i.get("system") == CPR]
+        source = identifier.partition(".")[0]
+        own = [f"{source}|{i.get('system', '')}|{i['value']}" for i in named]
+        return str((persons or own or [identifier])[0])
 
 
 CPR = "urn:oid:1.2.208.176.1.2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,7 @@ class Maker:
     draw: st.DrawFn
     ids: Ids
     made: dict[str, list[str]]
+    called: dict[tuple[str | None, str | None], object] = field(default_factory=dict)
 
     def reference(self, *types: str) -> Json | None:
         """Refer to one of what is made so far, to nothing that exists, logically, or not at all."""
@@ -138,6 +139,10 @@ class Maker:
         found = [r for r in (self.reference(*types) for _ in range(self.draw(st.integers(0, 2)))) if r]
         return found or None
 
+    def names_one(self, name: Json, who: object) -> bool:
+        """Say whether an identifier is nobody else's: what an ambiguous one does is not what is searched here."""
+        return bool(self.called.setdefault((name.get("system"), name.get("value")), who) == who)
+
     def Patient(self) -> Json:  # noqa: N802 - by the type's name
         """Make a Patient: of one of two persons, or of nobody who is known elsewhere."""
         parts = members(
@@ -146,8 +151,9 @@ class Maker:
             communication=some(st.fixed_dictionaries({"language": concepts}), 1),
         )  # fmt: skip
         resource: Json = self.draw(parts)
-        own = [self.draw(identifiers)] if self.draw(st.booleans()) else []
         which = self.draw(st.none() | st.integers(0, 1))
+        own = [self.draw(identifiers)] if self.draw(st.booleans()) else []
+        own = [name for name in own if self.names_one(name, object() if which is None else which)]
         if which is not None:
             cpr, born = self.ids.person(which)
             own.append({"system": CPR, "value": cpr})

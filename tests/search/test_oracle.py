@@ -74,3 +74,23 @@ async def compare(world: World, ids: Ids, population: Population, kind: str, pai
     by_id = {r["id"]: r for r in population.resources}
     order = [identifier if kind in SHARED else sort_key(by_id[identifier]) for identifier in own]
     assert order == sorted(order, reverse=kind not in SHARED), path
+
+
+async def test_what_a_source_calls_two_patients_by_makes_them_one(world: World) -> None:
+    """Found by the oracle: a step along `subject` goes by the record, which both Patients open."""
+    ids = Ids(0)
+    one = {"identifier": [{"system": "http://loinc.org", "value": "1"}]}
+    other = {"identifier": [{"system": "http://loinc.org", "value": "2"}]}
+    about = {"status": "finished", "class": {"code": "a"}, "subject": {"reference": "Patient/s0.1"}}
+    population = Population([
+        {"resourceType": "Patient", "id": "s0.1", **one},
+        {"resourceType": "Patient", "id": "s0.2", **one},
+        {"resourceType": "Patient", "id": "s0.3", **other},
+        {"resourceType": "Patient", "id": "h0.4", **one},
+        {"resourceType": "Encounter", "id": "s0.5", **about, "meta": {"tag": [{"system": "urn:x", "code": "A"}]}},
+    ], {"h0.4"})  # fmt: skip
+    await write(world, ids, population)
+    for value in ("urn:x|", "urn:y|"):
+        await compare(world, ids, population, "Patient", [("_has:Encounter:subject:_tag", value)])
+    found = await world.get("/Patient?_has:Encounter:subject:_tag=A", world.source(ids.seen))
+    assert sorted(e["resource"]["id"] for e in found.json()["entry"]) == ["s0.1", "s0.2"]

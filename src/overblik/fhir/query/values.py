@@ -81,7 +81,7 @@ def _token(param: str, text: str) -> tuple[str | None, str | None]:
 
 
 def _looks_cpr(text: str) -> bool:
-    return re.fullmatch(r"[0-9]{6}-[0-9]{4}", text) is not None
+    return re.fullmatch(r"[0-9]{6}-?[0-9]{4}", text) is not None
 
 
 def patients(value: str) -> Patients:
@@ -96,12 +96,13 @@ def patients(value: str) -> Patients:
 
 
 def patient_identifiers(value: str) -> Patients:
-    """Read the identifiers of patients; one without a system is a CPR."""
-    found = []
-    for part in split(value):
-        system, text = _system_and_value(part)
-        found.append(canonical(CPR if system is None else system, text))
-    return Patients(identifiers=tuple(found))
+    """Read the identifiers of patients; a bare number like a CPR is one, anything else is a token like any."""
+    named = []
+    for system, text in map(_system_and_value, split(value)):
+        if not text or (system is None and not _looks_cpr(text)):
+            return Patients(matching=tokens("identifier", split(value)))
+        named.append(canonical(CPR if system is None else system, text))
+    return Patients(identifiers=tuple(named))
 
 
 def links(param: str, parts: Sequence[str], targets: Sequence[str]) -> Links:
