@@ -99,7 +99,7 @@ def _columns(resource: dict[str, Any], index: dict[str, Any]) -> dict[str, Any]:
 
 def copies(patients: list[list[Template]], private: frozenset[int], wanted: int) -> Iterator[dict[str, list[Any]]]:
     """Make blocks of rows by table, sorted by record as the loader sorts them."""
-    draw = random.Random(7)  # noqa: S311 - the same rows every time
+    draw = random.Random(7)
     tables: dict[str, list[Any]] = {name: [] for name in ("resource", "locator", "token_dictionary", *NARROW)}
     made, copy, pid = 0, 0, 1
     step = 2**62 // (wanted // len(patients[0]) + len(patients))
@@ -202,7 +202,7 @@ def sizes(connection: psycopg.Connection[Any], rows: int) -> None:
 
 def searches(sample: list[tuple[str, str, str]], names: list[str]) -> list[tuple[str, Caller, Callable[[], str]]]:
     """Return (what, who, a search string drawn anew each time); `sample` is (patient, code, identifier)."""
-    draw = random.Random(3)  # noqa: S311
+    draw = random.Random(3)
 
     def patient() -> str:
         return draw.choice(sample)[0]
@@ -380,7 +380,7 @@ def _sample(connection: psycopg.Connection[Any]) -> tuple[list[tuple[str, str, s
         ).fetchall()
     ]
     codes = ["80146002", "73761001", "274031008", "232717009"]
-    draw = random.Random(5)  # noqa: S311
+    draw = random.Random(5)
     chosen = [ids[0], *draw.sample(ids, min(200, len(ids)))]
     sample = [(one, draw.choice(codes), f"x|{number}") for number, one in enumerate(chosen)]
     drawn = "select value from index_string where param = %s order by random() limit 300"

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
     outcomes = []
     if given.rounds:
-        kinds = plan(given.rounds, Random(given.seed))  # noqa: S311 - the same kills for the same seed
+        kinds = plan(given.rounds, Random(given.seed))
         with open_folder("kills", in_memory=True) as folder:
             victim = Victim(folder, given.factory)
             outcomes.append(asyncio.run(rounds(folder, kinds, victim=victim, seed=given.seed, told=told)))

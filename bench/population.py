@@ -24,7 +24,7 @@ def _reference(rng: Random) -> str:
 
 def cpr_of(number: int) -> str:
     """Return a person's CPR number."""
-    return _cpr(Random(number))[0]  # noqa: S311 - the same people every time
+    return _cpr(Random(number))[0]
 
 
 def _cpr(rng: Random) -> tuple[str, date]:
@@ -38,7 +38,7 @@ def _entry(url: str, resource: dict[str, Any]) -> dict[str, Any]:
 
 def person(number: int, resources: int) -> dict[str, Any]:
     """Return one person's transaction Bundle: Patient, Encounter, the rest mostly Observations, some Conditions."""
-    rng = Random(number)  # noqa: S311 - the same people every time
+    rng = Random(number)
     cpr, born = _cpr(rng)
     patient = _reference(rng)
     entries = [

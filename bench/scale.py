@@ -112,7 +112,7 @@ def _compare(targets: list[Target], sizes: list[int], only: str) -> None:
 
 def _once(target: Target, make: Callable[[int, Random], str], patients: int, seed: int) -> tuple[float, float]:
     """Return the p50 in milliseconds, and the database's microseconds for a request."""
-    rng = Random(seed)  # noqa: S311 - the same searches every time
+    rng = Random(seed)
     asks = [Ask("GET", make(rng.randrange(patients), rng)) for _ in range(1000)]
     run(target.base, target.headers, asks, connections=1, seconds=1)
     before = target.spent()

@@ -89,9 +89,9 @@ def _broken_links() -> list[str]:
 
 def _commands() -> list[str]:
     """Check that every `./run …` and `overblik …` command that a page shows exists."""
-    import typer  # noqa: PLC0415
+    import typer  # noqa: PLC0415 - where it is installed
 
-    from overblik.cli.main import commands  # noqa: PLC0415
+    from overblik.cli.main import commands  # noqa: PLC0415 - as above
 
     group = typer.main.get_command(commands())
     known = set(getattr(group, "commands", {}))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it have names of their own
+MEMORY = Path("/dev/shm")
 ENOUGH = 2 << 30
 
 

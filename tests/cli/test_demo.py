@@ -47,7 +47,7 @@ class Demo:
 def overblik(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OVERBLIK_DATA": str(folder), "COLUMNS": "200"}
     command = [sys.executable, "-m", "overblik", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def words(page: httpx.Response) -> str:
@@ -68,9 +68,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "overblik", "demo", "--patients", "6", "--port", str(port), "--today", TODAY]
     environment = {**os.environ, "OVERBLIK_DATA": str(folder), "COLUMNS": "200"}
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     text = ""
     for line in process.stdout:

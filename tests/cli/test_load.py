@@ -30,9 +30,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def overblik(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "overblik", *map(str, arguments)]
-    return subprocess.run(  # noqa: S603 - our own program
-        command, env=environment(folder), capture_output=True, text=True, timeout=300, check=False
-    )
+    return subprocess.run(command, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +138,7 @@ def test_what_cannot_be_is_said_in_one_sentence(
 
 def test_a_source_that_is_not_registered_loads_nothing_in_production(population: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "overblik", "load", str(population), "--source", "stranger"]
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         command,
         env={**environment(folder), "OVERBLIK_MODE": "production"},
         capture_output=True,
@@ -158,7 +156,7 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(running: EmbeddedPostgre
     whole: dict[str, int] = {}
     for attempt in range(6):
         command = [sys.executable, "-m", "overblik", "load", str(population), "--workers", "2"]
-        with subprocess.Popen(command, env=environment(running.data), start_new_session=True) as loading:  # noqa: S603
+        with subprocess.Popen(command, env=environment(running.data), start_new_session=True) as loading:
             wait_for_rows(running, more_than=sum(whole.values()), seconds=6 + attempt)
             time.sleep(0.05 * (seed + attempt))
             victims = [loading.pid] if attempt % 2 else [loading.pid, *children(loading.pid)[:1]]
@@ -198,7 +196,7 @@ def counts_or_none(server: EmbeddedPostgres) -> dict[str, int]:
 
 
 def children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(word) for word in found.stdout.split()]
 
 

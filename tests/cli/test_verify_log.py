@@ -25,9 +25,7 @@ pytestmark = pytest.mark.long
 def verify_log(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OVERBLIK_DATA": str(folder), "OVERBLIK_MODE": "demo", "COLUMNS": "200"}
     command = [sys.executable, "-m", "overblik", "verify-log", *map(str, arguments)]
-    return subprocess.run(  # noqa: S603 - our own program
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def head(address: str) -> str:

@@ -63,7 +63,7 @@ def node_modules() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text(wanted)
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--legacy-peer-deps"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode != 0:
             pytest.skip(f"npm could not install {', '.join(PACKAGES)}: {done.stderr.strip()[-300:]}")
         (folder / "installed").touch()
@@ -77,8 +77,8 @@ def run_js(server: Server, node_modules: Path) -> Any:
     def run(name: str) -> dict[str, Any]:
         script = node_modules / name
         shutil.copy(HERE / name, script)  # node looks for packages beside the script
-        done = subprocess.run(  # noqa: S603 - our own script
-            ["node", str(script)],  # noqa: S607
+        done = subprocess.run(
+            ["node", str(script)],
             env={"PATH": os.environ["PATH"], "BASE": server.base, "TOKEN": server.token, "STRANGER": server.stranger},
             capture_output=True,
             text=True,

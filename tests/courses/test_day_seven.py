@@ -228,7 +228,7 @@ def danish_day(at: datetime) -> date:
 
 
 @given(
-    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),  # noqa: DTZ001 - the wall clock is meant
+    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
     st.integers(0, 20 * 24 * 60),
     st.none() | st.integers(0, 20 * 24 * 60),
 )

@@ -113,7 +113,10 @@ def test_every_day_of_the_calendar_has_an_interval_that_is_not_empty(day: date) 
 def test_days_follow_each_other_without_gap_or_overlap_within_their_month_and_year(day: date) -> None:
     today, tomorrow = parse_interval(f"{day}"), parse_interval(f"{day + timedelta(days=1)}")
     month, year = parse_interval(f"{day:%Y-%m}"), parse_interval(f"{day:%Y}")
-    assert today and tomorrow and month and year  # noqa: PT018
+    assert today is not None
+    assert tomorrow is not None
+    assert month is not None
+    assert year is not None
     assert today.end == tomorrow.start
     assert year.start <= month.start <= today.start < today.end <= month.end <= year.end
 
@@ -121,13 +124,13 @@ def test_days_follow_each_other_without_gap_or_overlap_within_their_month_and_ye
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@given(st.datetimes(datetime(2, 1, 2), datetime(9998, 12, 30), timezones=OFFSETS))  # noqa: DTZ001
+@given(st.datetimes(datetime(2, 1, 2), datetime(9998, 12, 30), timezones=OFFSETS))
 def test_an_instant_with_an_offset_begins_at_that_instant(moment: datetime) -> None:
     interval = parse_interval(moment.isoformat(timespec="microseconds"))
     assert interval == (moment, moment + timedelta(microseconds=1))
 
 
-@given(st.datetimes(datetime(1894, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(st.datetimes(datetime(1894, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC)))
 def test_what_is_written_is_read_as_the_same_moment(moment: datetime) -> None:
     for text, lost in ((instant(moment), 1000), (local_date_time(moment), 1_000_000)):
         interval = parse_interval(text)

@@ -70,7 +70,7 @@ class Disk:
     def unmount(self) -> None:
         """Unmount it, once nobody has a file of it open any more."""
         deadline = time.monotonic() + 30
-        while subprocess.run(["umount", str(self.folder)], check=False, capture_output=True).returncode != 0:  # noqa: S603, S607
+        while subprocess.run(["umount", str(self.folder)], check=False, capture_output=True).returncode != 0:
             assert time.monotonic() < deadline, "somebody still uses the disk"
             time.sleep(0.05)
 
@@ -106,5 +106,5 @@ def open_disk(megabytes: int) -> Iterator[Disk]:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - the system's own programs
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -27,7 +27,7 @@ def without_barrier() -> ASGIApp:
         return found
 
     wire.DURABLY = "select 1"
-    wire.Wire.open = classmethod(open_)  # type: ignore[assignment]
+    wire.Wire.open = classmethod(open_)  # type: ignore[assignment]  # a mutant does
     return create()
 
 

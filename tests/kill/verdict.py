@@ -123,7 +123,7 @@ async def problems(
         async with turn:
             return await work
 
-    async with httpx.AsyncClient(base_url=f"{address}/fhir", headers=header, timeout=60, verify=False) as http:  # noqa: S501
+    async with httpx.AsyncClient(base_url=f"{address}/fhir", headers=header, timeout=60, verify=False) as http:
         works = [_message(line, kept) if line.kind == "message" else _resource(http, line, entries) for line in lines]
         works += [_whole_or_absent(http, line) for line in unsure if line.kind in SENT_AS]
         for result in await asyncio.gather(*map(one, works)):

@@ -64,7 +64,7 @@ class Victim:
         here = {"OVERBLIK_DATA": str(self.folder), "OVERBLIK_PORT": str(self._port)}
         environment: Mapping[str, str] = {**os.environ, **self.environment, **here}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this project's own server
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.kill.server", self._factory],
                 cwd=Path(__file__).parents[2],
                 env=environment,
@@ -78,7 +78,7 @@ class Victim:
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             with suppress(httpx.HTTPError):
-                if httpx.get(f"{self.address}/readyz", timeout=2, verify=False).status_code == 200:  # noqa: S501
+                if httpx.get(f"{self.address}/readyz", timeout=2, verify=False).status_code == 200:
                     return
             time.sleep(0.05)
         raise NotBackError(f"the server did not come back: {self._log.read_text(errors='replace')[-2000:]}")

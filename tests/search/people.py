@@ -143,7 +143,7 @@ class Maker:
         """Say whether an identifier is nobody else's: what an ambiguous one does is not what is searched here."""
         return bool(self.called.setdefault((name.get("system"), name.get("value")), who) == who)
 
-    def Patient(self) -> Json:  # noqa: N802 - by the type's name
+    def Patient(self) -> Json:
         """Make a Patient: of one of two persons, or of nobody who is known elsewhere."""
         parts = members(
             name=some(names), gender=maybe(st.sampled_from(("female", "male"))), active=maybe(st.booleans()),
@@ -162,7 +162,7 @@ class Maker:
                   "managingOrganization": self.reference("Organization")}  # fmt: skip
         return resource | {k: v for k, v in linked.items() if v} | ({"identifier": own} if own else {})
 
-    def Observation(self) -> Json:  # noqa: N802
+    def Observation(self) -> Json:
         """Make an Observation."""
         component = st.builds(
             lambda code, value: {"code": code} | value, concepts,
@@ -185,7 +185,7 @@ class Maker:
         }
         return resource | {k: v for k, v in linked.items() if v}
 
-    def Condition(self) -> Json:  # noqa: N802
+    def Condition(self) -> Json:
         """Make a Condition."""
         resource: Json = self.draw(members(
             code=maybe(concepts), category=some(concepts, 1), recordedDate=maybe(moments), identifier=some(identifiers),
@@ -195,7 +195,7 @@ class Maker:
                   "evidence": [{"detail": d} for d in [self.references("Observation", "Condition")] if d]}  # fmt: skip
         return resource | {k: v for k, v in linked.items() if v}
 
-    def Encounter(self) -> Json:  # noqa: N802
+    def Encounter(self) -> Json:
         """Make an Encounter."""
         status = st.sampled_from(("planned", "finished"))
         parts = members(class_=codings, status=status, period=maybe(periods), identifier=some(identifiers))
@@ -209,7 +209,7 @@ class Maker:
         }
         return resource | {k: v for k, v in linked.items() if v}
 
-    def RiskAssessment(self) -> Json:  # noqa: N802
+    def RiskAssessment(self) -> Json:
         """Make a RiskAssessment."""
         resource: Json = self.draw(members(
             status=st.sampled_from(("final", "preliminary")),
@@ -219,7 +219,7 @@ class Maker:
         condition = self.reference("Condition")
         return resource | ({"condition": condition} if condition else {})
 
-    def Organization(self) -> Json:  # noqa: N802
+    def Organization(self) -> Json:
         """Make an Organization."""
         resource: Json = self.draw(members(
             name=words, alias=some(words), active=maybe(st.booleans()), type=some(concepts, 1),
@@ -228,7 +228,7 @@ class Maker:
         above = self.reference("Organization")
         return resource | ({"partOf": above} if above else {})
 
-    def Practitioner(self) -> Json:  # noqa: N802
+    def Practitioner(self) -> Json:
         """Make a Practitioner."""
         resource: Json = self.draw(members(
             name=some(names, 1), gender=maybe(st.sampled_from(("female", "male"))), identifier=some(identifiers),

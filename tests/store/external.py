@@ -89,15 +89,15 @@ def external_server(folder: Path, host: str) -> Iterator[External]:
 @contextmanager
 def old_server(folder: Path, host: str) -> Iterator[External]:
     """Start the PostgreSQL 16 that lies beside the embedded 18."""
-    binaries = embedded._package() / "pginstall" / "bin"  # noqa: SLF001
-    account = embedded._service_account() if os.geteuid() == 0 else None  # noqa: SLF001
+    binaries = embedded._package() / "pginstall" / "bin"  # noqa: SLF001 - what the package brings is not for others
+    account = embedded._service_account() if os.geteuid() == 0 else None  # noqa: SLF001 - as above
     user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": list[int]()} if account else {}
     if account:
         os.chown(folder, account.pw_uid, account.pw_gid)
 
     def run(program: str, *arguments: str) -> None:
         with Path(os.devnull).open("w") as nowhere:
-            subprocess.run(  # noqa: S603
+            subprocess.run(
                 [str(binaries / program), *arguments],
                 check=True,
                 cwd="/",

@@ -29,7 +29,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXT,
     "bytea": st.binary(max_size=30),
     "bool": st.booleans(),
-    "timestamptz": st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda d: d.replace(tzinfo=UTC)),  # noqa: DTZ001
+    "timestamptz": st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda d: d.replace(tzinfo=UTC)),
     "uuid": st.uuids(),
     "jsonb": st.recursive(st.none() | st.booleans() | INT4 | TEXT, lambda v: st.dictionaries(TEXT, v) | st.lists(v)),
     "int8[]": st.lists(INT8, max_size=5),

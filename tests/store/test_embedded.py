@@ -69,7 +69,7 @@ def test_root_starts_it_as_a_service_user(server: EmbeddedPostgres) -> None:
 def test_another_user_is_turned_away(server: EmbeddedPostgres) -> None:
     nobody = pwd.getpwnam("nobody")
     for folder in (server.cluster, server.data / "socket"):
-        done = subprocess.run(  # noqa: S603 - fixed program
+        done = subprocess.run(
             ["/bin/ls", str(folder)], user=nobody.pw_uid, group=nobody.pw_gid, capture_output=True, check=False
         )
         assert done.returncode != 0
@@ -118,7 +118,7 @@ def test_a_user_that_was_killed_does_not_keep_it_running(folder: Path) -> None:
         "import sys, time; from pathlib import Path; from overblik.store.embedded import EmbeddedPostgres;"
         f"EmbeddedPostgres(Path({str(folder)!r})).start(); print('up', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:  # noqa: S603 - our own code
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"up\n"
         mine = EmbeddedPostgres(folder)

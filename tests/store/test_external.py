@@ -253,7 +253,7 @@ def test_the_operator_sets_a_url_from_a_file_and_reads_one_sentence(
     secret = tmp_path / "url"
     secret.write_text(server.url(OWNER, password, empty) + "\n")
     environment = {"OVERBLIK_DATABASE_URL_FILE": str(secret), "OVERBLIK_DATA": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-m", "overblik", "migrate", "--grant", RUNNER],
         env=environment, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
     )  # fmt: skip

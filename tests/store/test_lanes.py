@@ -184,7 +184,7 @@ async def test_a_connection_worn_by_many_statements_is_replaced(clones: Clones) 
 
 
 texts = st.text(st.characters(exclude_characters="\x00", codec="utf-8"), max_size=20)
-moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 SENT: list[tuple[str, Any]] = [
     ("text", texts),
     ("text[]", st.lists(st.none() | texts, max_size=5)),

@@ -58,7 +58,7 @@ HOSTILE = ['"', "\\", "\x01\x1f\x7f\x80", "\r\n\t\b\f", "/", "\u2028\ufeff", "ðŸ
 @given(
     st.fixed_dictionaries({
         "salt": st.binary(min_size=16, max_size=16), "request": st.uuids(),
-        "at": st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+        "at": st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)),
         "evidence": st.none() | NUMBER, "rids": st.lists(NUMBER, max_size=3),
         "versions": st.lists(st.integers(1, 2**31 - 1), max_size=3), "outcome": st.sampled_from(["permit", "refuse"]),
         **{name: ANY | st.sampled_from(HOSTILE) for name in (

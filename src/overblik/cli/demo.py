@@ -132,7 +132,7 @@ def _wait_until_ready(settings: Settings, server: subprocess.Popen[bytes]) -> No
     while time.monotonic() < deadline:
         if server.poll() is not None:
             fail("the server stopped while starting; see the lines above.")
-        with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{settings.address}/readyz", timeout=2):  # noqa: S310
+        with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{settings.address}/readyz", timeout=2):  # noqa: S310 - http
             return
         time.sleep(0.1)
     fail(f"the server was not ready within {START_SECONDS} s.")

@@ -41,7 +41,7 @@ def parse_interval(text: str) -> Interval | None:
         return None
     year, month, day, hour, minute, second, fraction, offset = match.groups()
     try:
-        first = datetime(int(year), int(month or 1), int(day or 1))  # noqa: DTZ001
+        first = datetime(int(year), int(month or 1), int(day or 1))  # noqa: DTZ001 - as it is written
         if hour is None:
             return _interval(_utc(first, COPENHAGEN), _utc(_following(first, month, day), COPENHAGEN))
         return _instant(first, time(int(hour), int(minute)), second, fraction, offset)
@@ -58,7 +58,7 @@ def _following(first: datetime, month: str | None, day: str | None) -> datetime:
             return (first + 31 * _DAY).replace(day=1)
         return first + _DAY
     except (ValueError, OverflowError):
-        return datetime.max  # noqa: DTZ901
+        return datetime.max  # noqa: DTZ901 - as it is written
 
 
 def _instant(day: datetime, clock: time, second: str | None, fraction: str | None, offset: str | None) -> Interval:

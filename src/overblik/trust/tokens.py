@@ -123,7 +123,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
     elif kind == "system":
         organisations = None
     purpose = claims.get("purpose")
-    default: Purpose = {"citizen": "PATRQT", "system": "HSYSADMIN"}.get(kind, "TREAT")  # type: ignore[assignment]
+    usual: dict[str, Purpose] = {"citizen": "PATRQT", "system": "HSYSADMIN"}
     return Caller(
         kind=kind,
         id=subject,
@@ -132,7 +132,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         org=org,
         org_name=unit.name if unit else str(claims.get("org_name", "")),
         orgs=directory.path(org) if org else (),
-        purpose=cast("Purpose", purpose) if purpose in PURPOSES else default,
+        purpose=cast("Purpose", purpose) if purpose in PURPOSES else usual.get(kind, "TREAT"),
         reason=str(claims.get("reason", "")),
         organisations=organisations,
     )

@@ -70,7 +70,7 @@ class SignerProcess:
             self._child = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
         child = self._child
         assert child.stdin is not None  # noqa: S101 - both are pipes
-        assert child.stdout is not None  # noqa: S101
+        assert child.stdout is not None  # noqa: S101 - as is this
         child.stdin.write(json.dumps(request).encode() + b"\n")
         await child.stdin.drain()
         return dict(json.loads(await child.stdout.readline()))
