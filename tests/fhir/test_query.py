@@ -389,7 +389,7 @@ CHAINS: list[tuple[str, str, str, Any]] = [
     ("Observation", "code:text", "Åse", Words("code:text", beginnings=("aase",))),
     ("Patient", "identifier:of-type", "s|MR|1", Tokens("identifier:of-type", (("s", "MR|1"),))),
     ("Patient", "given:exact", "Eve", Tokens("given:exact", ((None, "Eve"),))),
-    ("Patient", "given:contains", "EVE", Strings("given", ("eve",), inside=True)),
+    ("Patient", "given:contains", "EVE", Strings("given", ("eve",), how="inside")),
     ("ValueSet", "url:below", "http://a/b/", Words("url", ("http://a/b",), ("http://a/b/",))),
     ("ValueSet", "url:above", "http://a/b", Links("url", ("http://a/b", "http://a/b/", "http://a", "http://a/"))),
     ("Observation", "value-quantity:missing", "true", Missing("value-quantity", missing=True)),

@@ -31,7 +31,9 @@ _TYPE_CODES = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
 _SYSTEM_CODES = ("transaction", "batch", "search-system", "history-system")
-_OF_EVERY_TYPE = (("_content", "string"), ("_list", "string"), ("_text", "string"), ("_type", "token"))
+_OF_EVERY_TYPE = (
+    ("_content", "string"), ("_filter", "special"), ("_list", "string"), ("_text", "string"), ("_type", "token"),
+)  # fmt: skip
 _COMPARTMENTS = ["http://hl7.org/fhir/CompartmentDefinition/patient"]
 
 

@@ -101,7 +101,7 @@ def _link(services: Services, request: Request, query: Query, cursor: str = "") 
     """Return a link that repeats the search; identifiers stand in it as … or, where it is to be followed, sealed."""
     pairs = []
     for name, value in query.applied:
-        unread = "identifier" in name
+        unread = "identifier" in (value if name == "_filter" else name)
         shown = _SEALED + services.door.cursors.seal(value, _seal(request, name)) if unread and cursor else "…"
         pairs.append((name, shown if unread else value))
     pairs += [pair for pair in request.pairs if pair[0] in _FORM]

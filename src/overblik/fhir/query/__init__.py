@@ -3,6 +3,8 @@
 tree.py     the tree: a query is criteria that must all hold
 values.py   one value as text to what it stands for
 grammar.py  a parameter's name: modifiers and chains
+filter.py   `_filter`: its text to expressions, with where each stands
+filtered.py an expression of `_filter` to criteria
 includes.py the links that a page follows
 result.py   the parameters of the result: how many, counted or not
 parse.py    which parameters there are, and the whole string
@@ -17,6 +19,7 @@ from overblik.fhir.query.tree import (
     MOST_CRITERIA,
     MOST_SORTS,
     MOST_VALUES,
+    All,
     Amount,
     Chain,
     Composites,
@@ -45,6 +48,7 @@ __all__ = [
     "MOST_CRITERIA",
     "MOST_SORTS",
     "MOST_VALUES",
+    "All",
     "Amount",
     "Chain",
     "Composites",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from overblik.fhir.compartment import of_patients
 from overblik.fhir.definitions import r4
@@ -82,9 +82,16 @@ def _subject(resource_type: str, name: str, value: str) -> Criterion:
 # -- chains
 
 
-def _chain(resource_type: str, name: str, steps: int) -> Parser | None:
-    """Read `code.rest` or `code:Type.rest`; a code with several targets means those that have `rest`."""
-    step, _, rest = name.partition(".")
+class Led(NamedTuple):
+    """Where a step of a chain leads: its parameter, the types that may be, and whether it goes by the record."""
+
+    code: str
+    types: tuple[str, ...]
+    about: bool
+
+
+def led(resource_type: str, step: str) -> Led | None:
+    """Return where `code` or `code:Type` leads; None where it is no reference."""
     code, _, kind = step.partition(":")
     param = parameters(resource_type).get(code)
     about = code in PATIENT and of_patients(resource_type)
@@ -93,46 +100,63 @@ def _chain(resource_type: str, name: str, steps: int) -> Parser | None:
         known = ("Patient", *known)
     if not known and (param is None or param.type != "reference"):
         return None
-    targets = [kind] if kind else [target for target in known if _knows(target, rest)]
     if kind and kind not in (known or r4().resource_types):
         return None
+    return Led(code, (kind,) if kind else tuple(known), about)
+
+
+def _chain(resource_type: str, name: str, steps: int) -> Parser | None:
+    """Read `code.rest` or `code:Type.rest`; a code with several targets means those that have `rest`."""
+    step, _, rest = name.partition(".")
+    leads = led(resource_type, step)
+    if leads is None:
+        return None
+    targets = [target for target in leads.types if ":" in step or knows(target, rest)]
     if len(targets) > MOST_VALUES:
         raise values.refuse(step, f"{step[:40]} may be of many types: say which, as in {step[:40]}:Observation.")
     each = steps // max(1, len(targets))
     found = [(target, reads) for target in targets if (reads := parser_of(target, rest, each)) is not None]
     if not found:
         return None
-    return lambda value: _followed(code, [(target, reads(value)) for target, reads in found], about=about)
+    return lambda value: followed(leads, [(target, reads(value)) for target, reads in found])
 
 
-def _knows(resource_type: str, name: str) -> bool:
+def knows(resource_type: str, name: str) -> bool:
     """Say whether a type has the parameter that a name begins with."""
     code = re.split(r"[.:]", name, maxsplit=1)[0]
     return code in parameters(resource_type) or code in {"_id", "_has", "_lastUpdated", "patient"}
 
 
-def _followed(code: str, found: list[tuple[str, Criterion]], *, about: bool) -> Criterion:
+def followed(leads: Led, found: list[tuple[str, Criterion]]) -> Criterion:
+    """Return that a step leads to a resource of which the criterion of its type holds."""
     steps: list[Criterion] = []
     for target, criterion in found:
-        if about and target == "Patient":
+        if leads.about and target == "Patient":
             steps.append(Patients(matching=criterion))
         else:
-            steps.append(Chain(code, target, criterion))
+            steps.append(Chain(leads.code, target, criterion))
     return steps[0] if len(steps) == 1 else Either(tuple(steps))
 
 
 def _has(resource_type: str, name: str, steps: int) -> Parser | None:
     """Read `_has:Type:code:rest`: a resource of that type refers here, and `rest` holds of it."""
     _, kind, code, rest = [*name.split(":", 3), "", ""][:4]
-    if kind not in r4().resource_types or not rest:
+    way = referring(resource_type, kind, code)
+    reads = parser_of(kind, rest, steps) if way is not None and rest else None
+    if way is None or reads is None:
         return None
-    about = code in PATIENT and of_patients(kind) and resource_type == "Patient"
+    return lambda value: Has(kind, way, reads(value))
+
+
+def referring(resource_type: str, kind: str, code: str) -> str | None:
+    """Return by which parameter another type refers to one, "" where it goes by the record; None where it cannot."""
+    if kind not in r4().resource_types:
+        return None
+    if code in PATIENT and of_patients(kind) and resource_type == "Patient":
+        return ""
     param = parameters(kind).get(code)
     refers = param is not None and param.type == "reference" and (not param.target or resource_type in param.target)
-    reads = parser_of(kind, rest, steps) if about or refers else None
-    if reads is None:
-        return None
-    return lambda value: Has(kind, "" if about else code, reads(value))
+    return code if refers else None
 
 
 # -- modifiers
@@ -154,7 +178,7 @@ _MODIFIERS: dict[tuple[str, str], Callable[[str, list[str]], Criterion]] = {
     ("token", "text"): values.words,
     ("token", "of-type"): values.typed,
     ("string", "exact"): values.exact,
-    ("string", "contains"): partial(values.strings, inside=True),
+    ("string", "contains"): partial(values.strings, how="inside"),
     ("reference", "identifier"): lambda code, parts: values.tokens(f"{code}:identifier", parts),
     ("uri", "below"): values.below,
     ("uri", "above"): values.above,

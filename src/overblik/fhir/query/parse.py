@@ -10,6 +10,7 @@ from overblik.fhir.compartment import is_shared, of_patients
 from overblik.fhir.errors import Issue, Malformed
 from overblik.fhir.index.parameters import KEPT, parameters
 from overblik.fhir.query import values
+from overblik.fhir.query.filtered import filters
 from overblik.fhir.query.grammar import components_of, parser_of
 from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
 from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
@@ -37,6 +38,10 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         if name in INCLUDES and (asked := includes(resource_type, name, value)):
             followed.append(asked)
             applied.append((name, value))
+            continue
+        if name == "_filter":
+            criteria += filters(resource_type, value) if value else ()
+            applied += [(name, value)] if value else []
             continue
         parser = _FULL_TEXT.get(name) or parser_of(resource_type, name)
         if parser is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,13 +84,17 @@ class Numbers:
     values: tuple[tuple[str, Amount, tuple[str | None, str] | None], ...]
 
 
+How = Literal["begins", "inside", "ends", "whole", "gt", "lt", "ge", "le"]
+"""How a text is compared: with a part of it, as a whole, or by the code points of both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Strings:
-    """`name=jens,…`: folded; what begins so is found, or with `inside` what has it anywhere."""
+    """`name=jens,…`: folded; what begins so is found, or what compares so in another way."""
 
     param: str
     values: tuple[str, ...]
-    inside: bool = False
+    how: How = "begins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,13 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True)
+class All:
+    """Every one of the criteria holds."""
+
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """`encounter.class=IMP`: the parameter refers to a resource of a type of which the criterion holds."""
 
@@ -165,7 +176,8 @@ class FullText:
     whole: bool = False
 
 
-Criterion = FullText | Ids | Patients | Coded | Ranged | Updated | Composites | Missing | Not | Either | Chain | Has
+Own = FullText | Ids | Patients | Coded | Ranged | Updated | Composites | Missing
+Criterion = Own | Not | Either | All | Chain | Has
 
 
 def passed(criteria: Iterable[Criterion]) -> Iterator[str]:
@@ -180,7 +192,7 @@ def passed(criteria: Iterable[Criterion]) -> Iterator[str]:
                 yield from passed([criterion.matching] if criterion.matching is not None else [])
             case Not(inner):
                 yield from passed([inner])
-            case Either(several):
+            case Either(several) | All(several):
                 yield from passed(several)
 
 

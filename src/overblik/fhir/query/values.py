@@ -29,6 +29,8 @@ from overblik.fhir.references import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from overblik.fhir.query.tree import How
+
     Part = Tokens | Links | Dates | Numbers | Strings
 
 PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
@@ -173,9 +175,9 @@ def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] 
     return prefix, amount, ((unit[0] or None, unit[1]) if unit and unit[1] else None)
 
 
-def strings(param: str, parts: Sequence[str], *, inside: bool = False) -> Strings:
+def strings(param: str, parts: Sequence[str], *, how: How = "begins") -> Strings:
     """Read texts, folded as they are kept."""
-    return Strings(param, _folded(param, parts), inside)
+    return Strings(param, _folded(param, parts), how)
 
 
 def _folded(param: str, parts: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.index.digests import reference, token, way
 from overblik.fhir.index.parameters import headline_date, kept_as, number_of, parameter, places
 from overblik.fhir.query import (
+    All,
     Chain,
     Composites,
     Dates,
@@ -68,7 +69,7 @@ _CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + _JSON + ", '[\"string
 _NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + _JSON + " #>> '{text,div}', ''))" + _QUERY
 
 
-def _of_others(criterion: Patients | Not | Either | Chain | Has, scope: Scope) -> Condition:
+def _of_others(criterion: Patients | Not | Either | All | Chain | Has, scope: Scope) -> Condition:
     """Return a condition made of others."""
     match criterion:
         case Patients():
@@ -78,20 +79,22 @@ def _of_others(criterion: Patients | Not | Either | Chain | Has, scope: Scope) -
             found = condition(inner, scope)
             return Condition("not (" + found.text + ")", found.params)
         case Either(several):
-            return _either([condition(one, scope) for one in several])
+            return _joined([condition(one, scope) for one in several], " or ")
+        case All(several):
+            return _joined([condition(one, scope) for one in several], " and ")
         case Chain():
             return _forward(criterion, scope)
         case Has():
             return _reverse(criterion, scope)
 
 
-def _either(several: list[Condition]) -> Condition:
+def _joined(several: list[Condition], word: LiteralString) -> Condition:
     params: dict[str, Any] = {}
-    tests: list[LiteralString] = []
+    text: LiteralString = ""
     for number, found in zip(DIGITS[: len(several)], several, strict=True):
-        tests.append(found.text.replace("{p}", "{p}e" + number))
+        text += (word if text else "") + "(" + found.text.replace("{p}", "{p}e" + number) + ")"
         params |= {"e" + number + name: value for name, value in found.params.items()}
-    return Condition("(" + any_of(tests) + ")", params)
+    return Condition("(" + text + ")", params)
 
 
 def _of_values(criterion: Dates | Numbers | Strings | Composites | Updated, scope: Scope) -> Condition:

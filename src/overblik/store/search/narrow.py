@@ -14,6 +14,7 @@ from overblik.store.search.scope import DIGITS, LAST, Condition, Scope, any_of, 
 
 if TYPE_CHECKING:
     from overblik.fhir.dates import Interval
+    from overblik.fhir.query.tree import How
 
 
 _TABLES: dict[type, LiteralString] = {Dates: "index_date", Numbers: "index_number", Strings: "index_string"}
@@ -58,8 +59,8 @@ def _test(criterion: Ranged, scope: Scope) -> Condition:
             return _dates(values)
         case Numbers():
             return _numbers(criterion, scope)
-        case Strings(_, texts, inside):
-            return _inside(texts) if inside else _strings(texts)
+        case Strings(_, texts, how):
+            return _strings(texts, how)
 
 
 # What follows from the rest is said too where an index on the lower bound can use it.
@@ -73,6 +74,7 @@ _DATE_TESTS: dict[str, LiteralString] = {
     "sa": "{x}.lo >= {hi}",
     "eb": "{x}.hi <= {lo}",
     "ap": "{x}.lo < {hi} and {x}.hi > {lo}",
+    "co": "{x}.lo <= {lo} and {x}.hi >= {hi}",
 }
 _NUMBER_TESTS: dict[str, LiteralString] = {
     "eq": "{x}.lo >= {lo} and {x}.hi < {hi} and {x}.lo < {hi}",
@@ -108,19 +110,26 @@ def _numbers(criterion: Numbers, scope: Scope) -> Condition:
     return Condition(any_of(tests), params | {"_unit": units})
 
 
-def _strings(texts: tuple[str, ...]) -> Condition:
+# Texts are kept up to a length: what is longer has no known end, and is the same as far as it is kept.
+_TEXT_TESTS: dict[How, LiteralString] = {
+    "begins": "{x}.value >= {lo} and {x}.value < {hi}",
+    "inside": "strpos({x}.value, {lo}) > 0",
+    "ends": "right({x}.value, length({lo})) = {lo}",
+    "whole": "{x}.value = {lo}",
+    "gt": "{x}.value > {lo}",
+    "lt": "{x}.value < {lo}",
+    "ge": "{x}.value >= {lo}",
+    "le": "{x}.value <= {lo}",
+}
+
+
+def _strings(texts: tuple[str, ...], how: How) -> Condition:
     tests: list[LiteralString] = []
     for number in range(len(texts)):
-        lo, hi = item("_lo", "text", number), item("_hi", "text", number)
-        tests.append("{x}.value >= " + lo + " and {x}.value < " + hi)
-    return Condition(any_of(tests), {"_lo": list(texts), "_hi": [text + LAST for text in texts]})
-
-
-def _inside(texts: tuple[str, ...]) -> Condition:
-    tests: list[LiteralString] = [
-        "strpos({x}.value, " + item("_lo", "text", number) + ") > 0" for number in range(len(texts))
-    ]
-    return Condition(any_of(tests), {"_lo": list(texts)})
+        test = _TEXT_TESTS[how].replace("{lo}", item("_lo", "text", number))
+        tests.append(test.replace("{hi}", item("_hi", "text", number)))
+    params = {"_lo": list(texts)}
+    return Condition(any_of(tests), params | ({"_hi": [text + LAST for text in texts]} if how == "begins" else {}))
 
 
 # -- composites
