@@ -3,8 +3,9 @@
 `compile_path` turns an expression into a closure over typed items; one parse tree serves every use.
 """
 
-from overblik.fhir.fhirpath.branches import Branch, branches
+from overblik.fhir.fhirpath.branches import Branch, branches, joined
 from overblik.fhir.fhirpath.compiler import Item, compile_path
+from overblik.fhir.fhirpath.kinds import checked
 from overblik.fhir.fhirpath.parser import FhirPathError, parse
 
-__all__ = ["Branch", "FhirPathError", "Item", "branches", "compile_path", "parse"]
+__all__ = ["Branch", "FhirPathError", "Item", "branches", "checked", "compile_path", "joined", "parse"]

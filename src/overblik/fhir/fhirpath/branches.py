@@ -30,6 +30,12 @@ def branches(expression: str, root: str) -> tuple[Branch, ...]:
     return tuple(Branch(_keys(node, root), compile_node(_rooted(node))) for node in parts)
 
 
+def joined(expression: str) -> Callable[[Items], Items]:
+    """Compile a union whose results are not compared with each other: what two alternatives find comes twice."""
+    runs = [compile_node(node) for node in _parts(parse(expression))]
+    return runs[0] if len(runs) == 1 else lambda items: [item for run in runs for item in run(items)]
+
+
 def _parts(node: Node) -> Iterator[Node]:
     if isinstance(node, Binary) and node.operator == "|":
         yield from _parts(node.left)

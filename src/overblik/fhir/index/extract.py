@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from overblik.fhir.fhirpath import Item, branches, compile_path
-from overblik.fhir.index.parameters import KEPT, NOT_KEPT, component_type, kept_as, parameters
+from overblik.fhir.fhirpath import Item, branches, joined
+from overblik.fhir.index.catalogue import used
+from overblik.fhir.index.parameters import KEPT, NOT_KEPT, component_type, kept_as, parameters, standards
 from overblik.fhir.index.values import links_of
 from overblik.fhir.references import parse_reference
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from overblik.fhir.definitions import SearchParameter
+    from overblik.fhir.index.catalogue import Custom
     from overblik.fhir.references import Reference
     from overblik.fhir.strict_json import Json
 
@@ -52,14 +55,18 @@ class Extractors(NamedTuple):
     by_key: dict[str, tuple[Simple | Composite, ...]]
 
 
-@cache
 def extractors(resource_type: str) -> Extractors:
-    """Compile every parameter of a type that is kept under its own name."""
+    """Return every parameter of a type that is kept under a name of its own, compiled."""
+    return _compiled(resource_type, used().of(resource_type))
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(resource_type: str, customs: tuple[Custom, ...]) -> Extractors:
     always: list[Simple | Composite] = []
     by_key: dict[str, list[Simple | Composite]] = {}
-    for code, param in parameters(resource_type).items():
-        if code in NOT_KEPT or kept_as(resource_type, code) != (code,):
-            continue
+    own = [p for code, p in standards(resource_type).items() if code not in NOT_KEPT]
+    own = [param for param in own if kept_as(resource_type, param.code) == (param.code,)]
+    for param in [*own, *(replace(custom.param, code=custom.kept) for custom in customs)]:
         for keys, extractor in _extractors(resource_type, param):
             if not keys:
                 always.append(extractor)
@@ -68,19 +75,19 @@ def extractors(resource_type: str) -> Extractors:
     return Extractors(tuple(always), {key: tuple(found) for key, found in by_key.items()})
 
 
-@cache
-def _links(resource_type: str, code: str) -> tuple[tuple[Callable[[list[Item]], list[Item]], ...], frozenset[str]]:
-    """Return what finds the references of a parameter, and the types they may name (none: any)."""
-    known = parameters(resource_type)
-    kept = known[kept_as(resource_type, code)[0]]
-    return tuple(branch.run for branch in branches(kept.expression, resource_type)), frozenset(known[code].target)
+@lru_cache(maxsize=10_000)
+def _finders(resource_type: str, expression: str) -> tuple[Callable[[list[Item]], list[Item]], ...]:
+    return tuple(branch.run for branch in branches(expression, resource_type))
 
 
 def linked(resource: Json, code: str) -> list[Reference]:
     """Return the resources of this server that a reference parameter names in a resource."""
-    finders, targets = _links(str(resource["resourceType"]), code)
-    items = [Item(str(resource["resourceType"]), resource)]
-    stated = (link for find in finders for item in find(items) for link in links_of(item))
+    kind = str(resource["resourceType"])
+    known = parameters(kind)
+    kept = known.get(kept_as(kind, code)[0], known[code])
+    targets = known[code].target
+    items = [Item(kind, resource)]
+    stated = (link for find in _finders(kind, kept.expression) for item in find(items) for link in links_of(item))
     found = (reference for link in stated if (reference := parse_reference(link)) is not None)
     return [reference for reference in found if not reference.base and (not targets or reference.type in targets)]
 
@@ -101,5 +108,5 @@ def _extractors(resource_type: str, param: SearchParameter) -> list[tuple[frozen
 
 def _component(resource_type: str, url: str, expression: str) -> Component:
     if expression.startswith(_RESOURCE):
-        return Component(component_type(url), compile_path(f"{resource_type}.{expression[len(_RESOURCE) :]}"), True)
-    return Component(component_type(url), compile_path(expression), False)
+        return Component(component_type(url), joined(f"{resource_type}.{expression[len(_RESOURCE) :]}"), True)
+    return Component(component_type(url), joined(expression), False)

@@ -1,5 +1,7 @@
 """Which search parameters a type has, and under which name each is kept.
 
+Those of the standard and of our own are the program's; a database may have more (`catalogue.py`).
+
 Of every type one token parameter and one date parameter are its *headlines*: they stand in the
 resource's own row, and ordered search goes by them.
 """
@@ -7,9 +9,14 @@ resource's own row, and ordered search goes by them.
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 from overblik.fhir.definitions import SearchParameter, r4
+from overblik.fhir.index.catalogue import used
+
+if TYPE_CHECKING:
+    from overblik.fhir.index.catalogue import Custom
 
 _OWN = {
     (kind, "date"): SearchParameter("date", "date", (kind,), expression, f"urn:overblik:search:{kind}-date")
@@ -29,18 +36,35 @@ NOT_KEPT = frozenset({"_id", "_lastUpdated"})
 """Answered by columns of their own."""
 
 
-def parameter(resource_type: str, code: str) -> SearchParameter | None:
+def standard(resource_type: str, code: str) -> SearchParameter | None:
     """Return a type's parameter, of the standard or of our own."""
     return r4().param(resource_type, code) or _OWN.get((resource_type, code))
 
 
-@cache
+def parameter(resource_type: str, code: str) -> SearchParameter | None:
+    """Return a type's parameter, whoever defined it."""
+    custom = used().find(resource_type, code)
+    return custom.param if custom is not None else standard(resource_type, code)
+
+
 def parameters(resource_type: str) -> dict[str, SearchParameter]:
     """Return every parameter of a type that has an expression, by code."""
+    return with_customs(resource_type, used().of(resource_type))
+
+
+@lru_cache(maxsize=1_000)
+def with_customs(resource_type: str, customs: tuple[Custom, ...]) -> dict[str, SearchParameter]:
+    """Return the parameters of the standard and these."""
+    return standards(resource_type) | {custom.param.code: custom.param for custom in customs}
+
+
+@cache
+def standards(resource_type: str) -> dict[str, SearchParameter]:
+    """Return the parameters of a type that have an expression, of the standard and of our own."""
     every = r4().params
     codes = {code for base, code in every if base in {resource_type, "DomainResource", "Resource"}}
     codes |= {code for base, code in _OWN if base == resource_type}
-    found = {code: parameter(resource_type, code) for code in sorted(codes)}
+    found = {code: standard(resource_type, code) for code in sorted(codes)}
     return {code: p for code, p in found.items() if p is not None and p.expression}
 
 
@@ -55,7 +79,7 @@ _DATE_OF = {"MedicationRequest": "authoredon", "DeviceRequest": "authored-on", "
 @cache
 def headline_token(resource_type: str) -> str:
     """Return the code of the token parameter by which a type is listed, "" for none."""
-    return next((c for c in _TOKENS if (p := parameter(resource_type, c)) is not None and p.type == "token"), "")
+    return next((c for c in _TOKENS if (p := standard(resource_type, c)) is not None and p.type == "token"), "")
 
 
 @cache
@@ -63,16 +87,21 @@ def headline_date(resource_type: str) -> str:
     """Return the code of the date parameter by which a type is ordered, "" for none."""
     if resource_type in _DATE_OF:
         return _DATE_OF[resource_type]
-    return next((c for c in _DATES if (p := parameter(resource_type, c)) is not None and p.type == "date"), "")
+    return next((c for c in _DATES if (p := standard(resource_type, c)) is not None and p.type == "date"), "")
 
 
-@cache
 def places(resource_type: str) -> dict[str, int]:
-    """Return the bit of each parameter in a row's `present`, by which `:missing` is asked.
+    """Return the bit of each kept name in a row's `present`, by which `:missing` is asked.
 
     No type of R4 has more than 49 parameters with an expression; a bigint has 64 bits.
     """
-    return {code: place for place, code in enumerate(parameters(resource_type))}
+    return _places(resource_type, used().of(resource_type))
+
+
+@lru_cache(maxsize=1_000)
+def _places(resource_type: str, customs: tuple[Custom, ...]) -> dict[str, int]:
+    found = {code: place for place, code in enumerate(standards(resource_type))}
+    return found | {custom.kept: dict(custom.places)[resource_type] for custom in customs}
 
 
 _BOTH = {
@@ -92,7 +121,9 @@ _BOTH = {
 
 def kept_as(resource_type: str, code: str) -> tuple[str, ...]:
     """Return the names under which a parameter's rows and tokens are kept; mostly its own."""
-    if code == "patient" and "subject" in parameters(resource_type):
+    if (custom := used().find(resource_type, code)) is not None:
+        return (custom.kept,)
+    if code == "patient" and "subject" in standards(resource_type):
         return ("subject",)
     return _BOTH.get(code, (code,)) if resource_type == "Observation" else (code,)
 

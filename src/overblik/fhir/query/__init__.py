@@ -8,8 +8,12 @@ filtered.py an expression of `_filter` to criteria
 includes.py the links that a page follows
 result.py   the parameters of the result: how many, counted or not
 parse.py    which parameters there are, and the whole string
+
+customs.py      which parameters of the server's own a search asks by
+definitions.py  what a SearchParameter resource defines
 """
 
+from overblik.fhir.query.definitions import definition
 from overblik.fhir.query.includes import Include
 from overblik.fhir.query.parse import parse_query, searchable
 from overblik.fhir.query.result import sortable
@@ -70,6 +74,7 @@ __all__ = [
     "Tokens",
     "Updated",
     "Words",
+    "definition",
     "parse_query",
     "searchable",
     "sortable",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from overblik.fhir.compartment import of_patients
@@ -213,11 +213,15 @@ def _unequal(kind: str, name: str, param_type: str, test: Comparison) -> Criteri
 _SIMPLE = re.compile(r"\(?(?P<path>\w+(?:\.[a-z]\w*)*)(?:\.as\(\w+\)|\s+as\s+\w+\)?)?\s*")
 
 
-@cache
 def single(kind: str, code: str) -> bool:
     """Say whether a parameter has one value at the most in a resource of a type."""
     param = parameters(kind).get(code)
-    branches = param.expression.split("|") if param is not None else []
+    return param is not None and _single(kind, param.expression)
+
+
+@lru_cache(maxsize=10_000)
+def _single(kind: str, expression: str) -> bool:
+    branches = expression.split("|")
     own = [branch.strip() for branch in branches if re.match(rf"\(?{kind}\b", branch.strip())]
     found = _SIMPLE.fullmatch(own[0]) if len(own) == 1 else None
     if found is None:

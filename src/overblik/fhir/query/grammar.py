@@ -55,7 +55,7 @@ def _own(resource_type: str, name: str) -> Parser | None:
     param = parameters(resource_type).get(code)
     if param is None or (code == "patient" and modifier != "missing"):
         return None
-    return _modified(param, modifier) if colon else _plain(param)
+    return modified(param, modifier) if colon else _plain(param)
 
 
 def _plain(param: SearchParameter) -> Parser | None:
@@ -162,7 +162,8 @@ def referring(resource_type: str, kind: str, code: str) -> str | None:
 # -- modifiers
 
 
-def _modified(param: SearchParameter, modifier: str) -> Parser | None:
+def modified(param: SearchParameter, modifier: str) -> Parser | None:
+    """Return what reads the values of a parameter with a modifier; None where there is no such one."""
     code = param.code
     if modifier == "missing" and (param.type in KEPT):
         return partial(values.missing, code)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from overblik.fhir.compartment import is_shared, of_patients
 from overblik.fhir.errors import Issue, Malformed
-from overblik.fhir.index.parameters import KEPT, parameters
+from overblik.fhir.index.catalogue import INDEXED, used
+from overblik.fhir.index.parameters import KEPT, with_customs
 from overblik.fhir.query import values
+from overblik.fhir.query.customs import catalogue_for
 from overblik.fhir.query.filtered import filters
 from overblik.fhir.query.grammar import components_of, parser_of
 from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
@@ -19,12 +22,17 @@ from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, FullT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from overblik.fhir.index.catalogue import Custom
+
 _CONTROL = re.compile(r"[\x00-\x1f]")
 """No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
 
 
 def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient: bool = False) -> Query:
-    """Parse search parameters; an unknown one is Malformed unless `lenient` (Prefer: handling)."""
+    """Parse search parameters; an unknown one is Malformed unless `lenient` (Prefer: handling).
+
+    Unavailable for one that this server defines and has not wholly indexed yet, lenient or not.
+    """
     criteria: list[Criterion] = []
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
@@ -57,7 +65,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     _check(issues, criteria, followed)
     if is_shared(resource_type) and not all(is_shared(kind) for kind in passed(criteria)):
         raise Malformed("search-crosses-records", "What belongs to no patient cannot be searched by patients' data.")
-    return Query(
+    query = Query(
         resource_type,
         tuple(criteria),
         count(result["_count"]),
@@ -68,6 +76,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         as_of(result["asOf"]),
         tuple(dict.fromkeys(include for asked in followed for include in asked)),
     )
+    return replace(query, catalogue=catalogue_for(query)) if used().by_type else query
 
 
 _FULL_TEXT: dict[str, Callable[[str], Criterion]] = {"_text": FullText, "_content": partial(FullText, whole=True)}
@@ -92,13 +101,19 @@ def _unknown(resource_type: str, name: str, value: str) -> Issue:
     return Issue("search-parameter-unknown", text, "not-supported", f"http.{name[:64]}")
 
 
-@cache
 def searchable(resource_type: str) -> tuple[tuple[str, str], ...]:
     """Return (parameter, type) that a type can be searched by; the CapabilityStatement quotes it."""
+    known = used()
+    found = _searchable(resource_type, known.of(resource_type))
+    return tuple((code, kind) for code, kind in found if known.indexed(resource_type, code) == INDEXED)
+
+
+@lru_cache(maxsize=1_000)
+def _searchable(resource_type: str, customs: tuple[Custom, ...]) -> tuple[tuple[str, str], ...]:
     found = {"_id": "token", "_lastUpdated": "date"}
     if of_patients(resource_type):
         found["patient"] = "reference"
-    for code, param in parameters(resource_type).items():
+    for code, param in with_customs(resource_type, customs).items():
         if param.type in KEPT or components_of(param):
             found.setdefault(code, param.type)
     return tuple(found.items())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Malformed
-from overblik.fhir.index.parameters import parameters
+from overblik.fhir.index.catalogue import used
+from overblik.fhir.index.parameters import with_customs
 from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT, MOST_SORTS, Sort
 from overblik.fhir.query.values import refuse
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from overblik.fhir.index.catalogue import Custom
 
 RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_summary", "_elements", "asOf"})
 TOTALS = frozenset({"none", "estimate", "accurate"})
@@ -35,10 +38,15 @@ def total(text: str) -> str:
     return "" if text == "none" else text
 
 
-@cache
 def sortable(resource_type: str) -> frozenset[str]:
     """Return the parameters that `_sort` takes: those whose values are kept in an order."""
-    return _OF_EVERY_TYPE | {code for code, param in parameters(resource_type).items() if param.type in _ORDERED}
+    return _sortable(resource_type, used().of(resource_type))
+
+
+@lru_cache(maxsize=1_000)
+def _sortable(resource_type: str, customs: tuple[Custom, ...]) -> frozenset[str]:
+    known = with_customs(resource_type, customs)
+    return _OF_EVERY_TYPE | {code for code, param in known.items() if param.type in _ORDERED}
 
 
 _ORDERED = frozenset({"date", "number", "quantity", "string"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from overblik.fhir.index.catalogue import STANDARD, Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -210,7 +212,7 @@ class Query:
 
     The order is by `sort`, without any by the type's headline date, newest first. `total` is "estimate" or
     "accurate" where the matches are to be counted, `as_of` the past moment that is asked about. `includes` are
-    the links that a page follows.
+    the links that a page follows. `catalogue` has the parameters that it names beside the standard's.
     """
 
     type: str
@@ -222,3 +224,4 @@ class Query:
     total: str = ""
     as_of: datetime | None = None
     includes: tuple[Include, ...] = ()
+    catalogue: Catalogue = field(default=STANDARD, compare=False)
