@@ -78,14 +78,16 @@ async def sees(world: World, patient_id: str, org: str) -> bool:
 
 
 async def deny(world: World, patient_id: str, **row: Any) -> None:
-    """Insert a deny row, as the trust issue will."""
+    """Insert a deny row as it stands; blocks that citizens set are Consents (tests/trust/test_consent.py)."""
     place = await world.run.door.locate("Patient", patient_id)
     defaults = {"person": None, "org": None, "sub_units": True, "rid": None, "type": None, "source": None}
-    times = {"data_from": None, "data_until": None, "valid_from": NOW - 999 * DAY, "valid_until": NOW + 999 * DAY}
+    defaults |= {"parent": None, "excepting": False, "data_from": None, "data_until": None}
+    times = {"valid_from": NOW - 999 * DAY, "valid_until": NOW + 999 * DAY}
     values = {"pid": place.pid, "did": world.run.writer.keys.number(), **defaults, **times, **row}
     await world.run.database.run(
-        "insert into deny (pid, did, person, org, sub_units, rid, type, source, data_from, data_until, valid_from,"
-        " valid_until) values (%(pid)s, %(did)s, %(person)s, %(org)s, %(sub_units)s, %(rid)s, %(type)s, %(source)s,"
-        " %(data_from)s, %(data_until)s, %(valid_from)s, %(valid_until)s)",
+        "insert into deny (pid, did, person, org, sub_units, rid, type, source, parent, excepting, data_from,"
+        " data_until, valid_from, valid_until) values (%(pid)s, %(did)s, %(person)s, %(org)s, %(sub_units)s, %(rid)s,"
+        " %(type)s, %(source)s, %(parent)s, %(excepting)s, %(data_from)s, %(data_until)s, %(valid_from)s,"
+        " %(valid_until)s)",
         values,
     )

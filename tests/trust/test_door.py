@@ -181,3 +181,41 @@ async def test_replaced_and_merged_records_open_as_one(world: World) -> None:
     assert (await world.get(f"/Patient/{second}", world.citizen(CPR))).status_code == 200
     await world.run.database.run("delete from record_alias")
     assert (await world.get(f"/Patient/{second}", who)).status_code == 404
+
+
+EXCEPTIONS: list[tuple[str, dict[str, Any], bool]] = [
+    # what, the exception to a block of everything, observation seen
+    ("this person", {"person": "TEST1"}, True),
+    ("another person", {"person": "OTHER"}, False),
+    ("the unit", {"org": DEPARTMENT}, True),
+    ("the hospital with its sub-units", {"org": HOSPITAL}, True),
+    ("the hospital without its sub-units", {"org": HOSPITAL, "sub_units": False}, False),
+    ("its type", {"type": "Observation"}, True),
+    ("another type", {"type": "Condition"}, False),
+    ("its source", {"source": "gateway"}, True),
+    ("another source", {"source": "clinic"}, False),
+    ("a period around", {"data_from": NOW - 3 * DAY, "data_until": NOW - 1 * DAY}, True),
+    ("a period that ends within it", {"data_from": NOW - 3 * DAY, "data_until": NOW - 2 * DAY}, False),
+    ("from tomorrow", {"valid_from": NOW + DAY}, False),
+    ("until yesterday", {"valid_until": NOW - DAY}, False),
+    ("of another block", {"parent": 2}, False),
+]
+
+
+@pytest.mark.parametrize(("what", "row", "observed"), EXCEPTIONS, ids=[e[0] for e in EXCEPTIONS])
+async def test_an_exception_shows_what_lies_in_it_wholly_and_nothing_else(
+    world: World, what: str, row: dict[str, Any], observed: bool
+) -> None:
+    identifier = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    body = {"resourceType": "Observation", "status": "final", "code": {"coding": [{"code": "X"}]}, "subject": about()}
+    made = await write(world, body | {"effectiveDateTime": (NOW - 2 * DAY).isoformat()})
+    undated = await write(world, body)
+    await deny(world, identifier, did=1, type="Observation", excepting=True)
+    await deny(world, identifier, parent=1, **row) if "parent" not in row else await deny(world, identifier, **row)
+    who = world.professional(DEPARTMENT)
+    assert (await world.get(f"/Observation/{made}", who)).status_code == (200 if observed else 404), what
+    assert (made in (await world.get("/Observation?code=X", who)).text) is observed
+    assert (made in (await world.get(f"/Patient/{identifier}/$everything", who)).text) is observed
+    undated_seen = observed and "data_from" not in row
+    assert (await world.get(f"/Observation/{undated}", who)).status_code == (200 if undated_seen else 404)

@@ -80,7 +80,7 @@ def sql_for_set(name: str, kind: Kind) -> LiteralString:
     """Return a named query that answers many requests of one kind: their parameters are columns of `t`."""
     text = named_queries()[name].text
     head, mark, rest = text.partition(" as u(")
-    filled = fill(mark + rest, kind).replace(":log_values:", LOG_VALUES)
+    filled = fill(mark + rest, kind, "t.pids").replace(":log_values:", LOG_VALUES)
     return head + _PARAMETER.sub(r"t.\1", filled)
 
 
@@ -89,14 +89,16 @@ def sql_for(name: str, kind: Kind) -> LiteralString:
     """Return a named query for one kind of access."""
     if kind not in KINDS:
         raise ValueError(f"no such kind of access: {kind}")
-    return fill(named_queries()[name].text, kind)
+    text = named_queries()[name].text
+    return fill(text, kind, "%(pids)s::bigint[]" if "%(pids)s" in text else "")
 
 
-def fill(text: LiteralString, kind: Kind) -> LiteralString:
-    """Fill in the placeholders of one kind of access."""
-    text = queued(text).replace(":permit:", permit(kind)).replace(":visible_entry:", visible(kind, "q"))
-    text = text.replace(":blocks:", blocks(kind, "any(%(pids)s::bigint[])"))
-    return text.replace(":visible_given:", visible(kind, given=True)).replace(":visible:", visible(kind))
+def fill(text: LiteralString, kind: Kind, parts: LiteralString = "") -> LiteralString:
+    """Fill in the placeholders of one kind of access; `parts` where the statement has the pids of its one record."""
+    text = queued(text).replace(":permit:", permit(kind, parts))
+    text = text.replace(":visible_entry:", visible(kind, "q", parts=parts))
+    text = text.replace(":visible_given:", visible(kind, given=True, parts=parts))
+    return text.replace(":visible:", visible(kind, parts=parts)).replace(":blocks:", blocks(kind, parts))
 
 
 def queued(text: LiteralString) -> LiteralString:

@@ -5,7 +5,9 @@ no row means refused. `visible(kind)` is a condition on a resource row inside a 
 Both are filled into named queries, so hidden rows are never candidates: filtered before LIMIT,
 count, order and merge. Evidence that is hidden from a professional gives no relation; breaking the
 glass sets blocks aside for that one person. A block on a period hides what lies in it and what has
-no date, but not the Patient itself, which is of no period.
+no date, but not the Patient itself, which is of no period. A block counts for every part of a merged
+record, and never for the citizen. What has the label `staff` is for professionals only, `citizen` for
+the citizen only.
 
 Parameters: `%(now)s` instant · citizen: `%(system)s`, `%(value)s` · professional: `%(person)s`,
 `%(org)s`, `%(orgs)s` (the unit and every unit above it) · source: `%(via)s`.
@@ -18,26 +20,27 @@ from typing import Literal, LiteralString
 Kind = Literal["citizen", "professional", "source", "system"]
 KINDS: tuple[Kind, ...] = ("citizen", "professional", "source", "system")
 
-# The names inside must be nobody else's: `{b}` is a column of the statement around it.
-# As an array, which an index on {a} is searched by: `a = b or a in (…)` reads every row there is.
-_SAME_RECORD: LiteralString = """{a} = any(array(
-        select {b} union all
-        select same.pid from record_alias same join record_alias given on given.root = same.root
-        where given.pid = {b}))"""
+# As an array, which an index on {a} is searched by. `{b}` is a column of the statement around it.
+_SAME_RECORD: LiteralString = """{a} = any(coalesce(
+        (select same.parts from record_alias same where same.pid = {b}), array[{b}]))"""
 
 _IN_FORCE: LiteralString = """
+      and d.parent is null
       and d.valid_from <= %(now)s and d.valid_until > %(now)s
       and (d.person is null or d.person = %(person)s)
       and (d.org is null or d.org = %(org)s or (d.sub_units and d.org = any(%(orgs)s::text[])))"""
-_COVERS: LiteralString = """
-      and (d.rid is null or d.rid = {row}.rid)
+# A block hides what it touches at all; its exceptions show only what lies in them wholly.
+_COVERS: LiteralString = """(
+      (d.rid is null or d.rid = {row}.rid)
       and (d.type is null or d.type = {row}.type)
       and (d.source is null or d.source = {row}.source or d.source = any({row}.origins))
       and ((d.data_from is null and d.data_until is null) or {row}.type <> 'Patient')
       and (d.data_from is null or {row}.clinical_to is null or d.data_from < {row}.clinical_to)
-      and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from)"""
-_DENIED: LiteralString = "exists (select from deny d where d.pid = {row}.pid" + _IN_FORCE + _COVERS + ")"
-_BLOCKED: LiteralString = "exists (select from blocks d where d.pid = {row}.pid" + _COVERS + ")"
+      and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from)
+      and not (d.excepting and block_excepts(d.pid, d.did, %(now)s, %(person)s, %(org)s, %(orgs)s::text[], {row}.rid,
+          {row}.type, {row}.source, {row}.origins, {row}.clinical_from, {row}.clinical_to)))"""
+_DENIED: LiteralString = "exists (select from deny d where {of}" + _IN_FORCE + " and {covers})"
+_BLOCKED: LiteralString = "exists (select from blocks d where d.of = {row}.pid and " + _COVERS + ")"
 
 _RELATION: LiteralString = """
     select l.kind as rule, l.rid as evidence, l.valid_until as until
@@ -48,33 +51,44 @@ _RELATION: LiteralString = """
       and l.valid_from <= %(now)s and l.valid_until > %(now)s
       and (l.kind = 'break-glass' or not {denied})"""
 
-# The array keeps PostgreSQL from reading every relation into a hash table to answer for one record.
 _BROKEN_GLASS: LiteralString = """exists (
     select from relation g
-    where g.pid = any(array[{row}.pid]) and g.kind = 'break-glass' and g.person = %(person)s
+    where {same} and g.kind = 'break-glass' and g.person = %(person)s
       and g.org = any(%(orgs)s::text[]) and g.valid_from <= %(now)s and g.valid_until > %(now)s)"""
 
 
-def _same(a: LiteralString, b: LiteralString) -> LiteralString:
-    return _SAME_RECORD.replace("{a}", a).replace("{b}", b)
+def _same(a: LiteralString, b: LiteralString, parts: LiteralString = "") -> LiteralString:
+    """Return the condition that the record `a` is the record `b`; `parts` is what `b` is known to consist of."""
+    return a + " = any(" + parts + ")" if parts else _SAME_RECORD.replace("{a}", a).replace("{b}", b)
 
 
-def _relation(record: LiteralString) -> LiteralString:
-    text = _RELATION.replace("{same}", _same("l.pid", record))
-    return text.replace("{denied}", _DENIED.replace("{row}", "l"))
+def _denied(covers: LiteralString, record: LiteralString, parts: LiteralString = "") -> LiteralString:
+    """Return the condition that there is such a block of a record, in whichever of its parts it stands."""
+    return _DENIED.replace("{of}", _same("d.pid", record, parts)).replace("{covers}", covers)
 
 
-def permit(kind: Kind) -> LiteralString:
-    """Return the subquery that permits the record `t.pid` to this kind of access."""
+def _relation(record: LiteralString, parts: LiteralString = "", row: LiteralString = "") -> LiteralString:
+    """Return the relations to a record; with `row`, those of somebody who may also see this row of another record."""
+    covers = _COVERS.replace("{row}", "l")
+    covers = "(" + covers + " or " + _COVERS.replace("{row}", row) + ")" if row else covers
+    text = _RELATION.replace("{same}", _same("l.pid", record, parts))
+    return text.replace("{denied}", _denied(covers, "l.pid", parts))
+
+
+def permit(kind: Kind, parts: LiteralString = "") -> LiteralString:
+    """Return the subquery that permits the record `t.pid` to this kind of access.
+
+    `parts` is an array of every pid of that record, where the statement has it: then it is not asked again.
+    """
     if kind == "citizen":
         return (
             "select 'self' as rule, null::bigint as evidence from person_key k"
             " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
-            " and " + _same("k.pid", "t.pid") + " limit 1"
+            " and " + _same("k.pid", "t.pid", parts) + " limit 1"
         )
     if kind == "professional":
         return (
-            "select rule, evidence from (" + _relation("t.pid") + ") e"
+            "select rule, evidence from (" + _relation("t.pid", parts) + ") e"
             " order by (rule = 'break-glass'), until desc, evidence limit 1"
         )
     if kind == "source":
@@ -83,17 +97,24 @@ def permit(kind: Kind) -> LiteralString:
 
 
 def blocks(kind: Kind, pids: LiteralString) -> LiteralString:
-    """Return the query `blocks`: every block in force on these records, looked up once and not for each row."""
-    return "select * from deny d where d.pid = " + pids + _IN_FORCE if kind == "professional" else "select"
+    """Return the query `blocks`: every block in force on these records, looked up once and not for each row.
+
+    `pids` is an array; `of` says for which of them a block counts, wherever in their record it stands.
+    """
+    if kind != "professional":
+        return "select"
+    of = "select w.pid as of, d.* from unnest(" + pids + ") as w(pid) join deny d on " + _same("d.pid", "w.pid")
+    return of + _IN_FORCE
 
 
-def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False) -> LiteralString:
+def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False, parts: LiteralString = "") -> LiteralString:
     """Return the condition under which a resource row of a permitted record may be seen.
 
-    `given` says that the statement has the `blocks` of the record.
+    `given` says that the statement has the `blocks` of the record; `parts` as in `permit`.
     """
-    text = _VISIBLE[kind].replace(_DENIED, _BLOCKED) if given else _VISIBLE[kind]
-    return text.replace("{row}", row)
+    blocked = _BLOCKED if given else _denied(_COVERS, "{row}.pid", parts)
+    glass = _BROKEN_GLASS.replace("{same}", _same("g.pid", "{row}.pid", parts))
+    return _VISIBLE[kind].replace("{blocked}", blocked).replace("{glass}", glass).replace("{row}", row)
 
 
 _SELF: LiteralString = """exists (select from person_key k
@@ -102,12 +123,9 @@ _SELF: LiteralString = """exists (select from person_key k
 _VISIBLE: dict[Kind, LiteralString] = {
     "citizen": "(not 'staff' = any({row}.labels) and ({row}.others is null or not exists ("
     "select from unnest({row}.others) as o(pid) where not " + _SELF.replace("{same}", _same("k.pid", "o.pid")) + ")))",
-    "professional": "((not "
-    + _DENIED
-    + " or "
-    + _BROKEN_GLASS
-    + ") and ({row}.others is null or not exists (select from unnest({row}.others) as o(pid)"
-    " where not exists (" + _relation("o.pid") + "))))",
+    "professional": "(not 'citizen' = any({row}.labels) and (not {blocked} or {glass})"
+    " and ({row}.others is null or not exists (select from unnest({row}.others) as o(pid)"
+    " where not exists (" + _relation("o.pid", row="{row}") + "))))",
     "source": "({row}.via = %(via)s)",
     "system": "(true)",
 }

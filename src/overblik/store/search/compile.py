@@ -220,7 +220,7 @@ def _count(shape: _Shape) -> LiteralString:
 def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralString:
     """Fill in what every statement has; short, for it is sent and parsed again."""
     record = _RECORD.replace("{who}", shape.record) if shape.record else ""
-    record = record.replace("{blocks}", blocks(shape.kind, "any(array(select pid from record))"))
+    record = record.replace("{blocks}", blocks(shape.kind, "array(select distinct pid from record)"))
     text = text.replace("{record}", (_SIDE if shape.either else "") + record)
     text = text.replace("{counted}", _COUNTED.replace("{matches}", _matches(shape)) if counted else "")
     text = text.replace("{likely}", _LIKELY if shape.kind == "professional" else "")

@@ -4,7 +4,8 @@
 -- row and log entry, as `read` does it for one. Every request is a row `t` of parallel arrays, so what
 -- is a parameter there is a column here. One node only: see docs/decisions/010.
 with asked as materialized (
-    select u.*, u.units::text[] as orgs, l.pid, l.rid
+    select u.*, u.units::text[] as orgs, l.pid, l.rid,
+           coalesce((select s.parts from record_alias s where s.pid = l.pid), array[l.pid]) as pids
     from unnest(%(n)s::int[], %(type)s::text[], %(id)s::text[], %(now)s::timestamptz[], %(request)s::uuid[],
                 %(query)s::text[], %(action)s::text[], %(channel)s::text[], %(actor_kind)s::text[], %(actor)s::text[],
                 %(actor_name)s::text[], %(actor_role)s::text[], %(org)s::text[], %(org_name)s::text[],
