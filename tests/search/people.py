@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from overblik.fhir.strict_json import loads
 from tests.search.evaluate import CPR, Population
+from tests.search.values import MEASURES
 
 if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
@@ -28,14 +29,42 @@ INSTANTS = (
     "2026-03-29T01:59:59+01:00", "2026-03-29T03:00:00+02:00", "2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00",
     "2026-11-20T08:00:00.500Z",
 )  # fmt: skip
-NUMBERS = ("5", "5.0", "5.4", "5.40", "5.44", "5.45", "0", "-1", "100", "99.5", "100.5", "1e2", "0.05", "72.5")
+NUMBERS = (
+    "5",
+    "5.0",
+    "5.4",
+    "5.40",
+    "5.44",
+    "5.45",
+    "0",
+    "-1",
+    "100",
+    "99.5",
+    "100.5",
+    "1e2",
+    "0.05",
+    "72.5",
+    "60",
+    "37",
+    "37.0",
+    "98.6",
+    "0.005",
+    "5000",
+    "310.15",
+    "1",
+    "120",
+    "16.0",
+    "13.3322",
+)
 UNITS: tuple[Json, ...] = (
     {},
     {"unit": "kg"},
     {"unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
     {"unit": "kilo", "system": "http://unitsofmeasure.org", "code": "kg"},
     {"unit": "g", "system": "http://unitsofmeasure.org", "code": "g"},
-    {"unit": "mm[Hg]", "system": "http://unitsofmeasure.org", "code": "mm[Hg]"},
+    {"unit": "pH", "system": "http://unitsofmeasure.org", "code": "[pH]"},
+    {"unit": "kg", "system": "urn:x", "code": "kg"},
+    *({"unit": "x", "system": "http://unitsofmeasure.org", "code": code} for code in MEASURES),
 )
 URLS = ("http://x/a", "http://x/a/b", "http://x/a/b/c", "http://x/ab", "urn:oid:1.2")
 _numbers = count(1)

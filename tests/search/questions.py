@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, SYSTEMS, URLS, WORDS, Ids
-from tests.search.values import codings, texts
+from tests.search.values import MEASURES, UCUM, codings, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 ANY = frozenset({"focus", "evidence-detail"})
 """References to any type, of which a chain must say which."""
+SEVERAL = frozenset({"has-member", "derived-from"})
+"""References to types that are not asked about here, of which some refer to any type."""
 T = TypeVar("T")
 Pairs = list[tuple[str, str]]
 PREFIXES = ("", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
@@ -47,6 +51,8 @@ UNITS = (
     "|http://unitsofmeasure.org|g",
     "||mm[Hg]",
     "|urn:x|kg",
+    "|http://unitsofmeasure.org|[pH]",
+    *(f"|{UCUM}|{code}" for code in MEASURES),
 )
 MINUTES = ("2026-11-20T00:00", "2026-10-25T02:30+01:00", "2026-11-20T08:00Z")
 
@@ -109,7 +115,7 @@ class Asker:
         if way == "chain" and (links := self.links(kind, near)):
             code, target, other = self.pick(links)
             name, value = self.criterion(target, other, depth + 1)
-            several = len(PARAMS[kind][code].targets) > 1
+            several = len(PARAMS[kind][code].targets) > 1 or code in SEVERAL
             untyped = code not in ANY and (
                 not several or ("." not in name and not name.startswith("_has:") and ":" not in name)
             )
@@ -232,9 +238,22 @@ def asked_of(draw: st.DrawFn, kind: str, modifier: str, value: Any) -> str:
         return f"{draw(st.sampled_from(PREFIXES))}{text[:cut]}"
     if kind == "uri":
         return str(value)
-    digits = str(value if kind == "number" else value["value"])
-    unit = "" if kind == "number" else draw(st.sampled_from((*UNITS, f"||{value.get('unit', 'kg')}")))
+    if kind == "number":
+        return f"{draw(st.sampled_from(PREFIXES))}{value}"
+    digits, unit = draw(st.sampled_from(measured(value)) | st.just((str(value["value"]), "")))
+    unit = unit or draw(st.sampled_from((*UNITS[:6], f"||{value.get('unit', 'kg')}")))
     return f"{draw(st.sampled_from(PREFIXES))}{digits}{unit}"
+
+
+def measured(value: Json) -> list[tuple[str, str]]:
+    """Return a stored quantity in every unit that measures the same, to seven digits, and as it stands."""
+    found = [(str(value["value"]), "")]
+    own = MEASURES.get(value.get("code", "")) if value.get("system") == UCUM else None
+    for code, (base, factor, zero) in MEASURES.items():
+        if own is not None and own[0] == base:
+            exact = (Fraction(str(value["value"])) * own[1] + own[2] - zero) / factor
+            found.append((f"{Decimal(exact.numerator) / Decimal(exact.denominator):.7g}", f"|{UCUM}|{code}"))
+    return found
 
 
 @st.composite

@@ -94,3 +94,22 @@ async def test_what_a_source_calls_two_patients_by_makes_them_one(world: World) 
         await compare(world, ids, population, "Patient", [("_has:Encounter:subject:_tag", value)])
     found = await world.get("/Patient?_has:Encounter:subject:_tag=A", world.source(ids.seen))
     assert sorted(e["resource"]["id"] for e in found.json()["entry"]) == ["s0.1", "s0.2"]
+
+
+async def test_the_code_of_a_composite_may_be_any_of_a_system(world: World) -> None:
+    """Found by the oracle: `system|$5.0` found nothing."""
+    ids = Ids(0)
+    coded = {"coding": [{"system": "urn:x", "code": "a"}]}
+    made = {"status": "final", "code": coded, "subject": {"reference": "Patient/s0.1"}}
+    population = Population([
+        {"resourceType": "Patient", "id": "s0.1"},
+        {"resourceType": "Observation", "id": "s0.2", **made, "valueQuantity": {"value": 5.0}},
+        {"resourceType": "Observation", "id": "s0.3", **made, "valueCodeableConcept": coded},
+        {"resourceType": "Organization", "id": "h0.4", "name": "x"},
+    ], {"h0.4"})  # fmt: skip
+    await write(world, ids, population)
+    for name, value in (("code-value-quantity", "urn:x|$5.0"), ("code-value-concept", "urn:x|$urn:x|"),
+                        ("code-value-quantity", "urn:y|$5.0")):  # fmt: skip
+        await compare(world, ids, population, "Observation", [(name, value)])
+    found = await world.get("/Observation?code-value-quantity=urn:x|$5.0", world.source(ids.seen))
+    assert [e["resource"]["id"] for e in found.json()["entry"]] == ["s0.2"]

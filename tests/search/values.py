@@ -5,10 +5,12 @@ Simple and slow on purpose, and made of nothing the server uses.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -165,18 +167,43 @@ def date(asked: str, stored: Any) -> bool:
 
 # -- numbers and quantities
 
+UCUM = "http://unitsofmeasure.org"
+MEASURES: dict[str, tuple[str, Fraction, Fraction]] = {
+    code: (base, Fraction(factor), Fraction(zero))
+    for code, base, factor, zero in (
+        ("kg", "g", "1000", "0"), ("g", "g", "1", "0"), ("mg", "g", "1/1000", "0"), ("[lb_av]", "g", "453.59237", "0"),
+        ("mm[Hg]", "Pa", "133.322", "0"), ("kPa", "Pa", "1000", "0"), ("bar", "Pa", "100000", "0"),
+        ("/min", "/s", "1/60", "0"), ("Hz", "/s", "1", "0"), ("{beats}/min", "/s", "1/60", "0"),
+        ("Cel", "K", "1", "273.15"), ("K", "K", "1", "0"), ("[degF]", "K", "5/9", "45967/180"),
+        ("mmol/L", "mol/m3", "1", "0"), ("umol/mL", "mol/m3", "1", "0"), ("mol/m3", "mol/m3", "1", "0"),
+        ("10*9/L", "/m3", "1000000000000", "0"), ("/uL", "/m3", "1000000000", "0"),
+        ("[IU]/mL", "[IU]/m3", "1000000", "0"), ("k[IU]/L", "[IU]/m3", "1000000", "0"),
+    )
+}  # fmt: skip
+"""What a unit measures, as so many of it and from which zero; by hand from the tables of UCUM."""
+
 
 def number(asked: str, stored: Any) -> bool:
     """Say whether a number with its prefix finds a stored number; only `eq` and `ne` mind its digits."""
     prefix, text = prefixed(asked)
-    return measure(prefix, text, Decimal(str(stored)), Decimal(str(stored)))
+    return measure(prefix, bounds(prefix, text), (Fraction(str(stored)), Fraction(str(stored))))
 
 
-def measure(prefix: str, text: str, low: Decimal, high: Decimal) -> bool:
-    """Compare a number as written with what lies from `low` to `high`, both included."""
-    value = Decimal(text)
-    half = Decimal(1).scaleb(int(value.as_tuple().exponent)) / 2
-    within = value - half <= low and high < value + half
+Number = Fraction | float  # the float is infinite
+
+
+def bounds(prefix: str, text: str) -> tuple[Fraction, Fraction, Fraction]:
+    """Return a number as written, with what its digits, or `ap`, leave open on both sides."""
+    value = Fraction(text)
+    half = Fraction(1, 2) * Fraction(10) ** int(Decimal(text).as_tuple().exponent)
+    width = abs(value) / 10 if prefix == "ap" else half
+    return value, value - width, value + width
+
+
+def measure(prefix: str, asked: tuple[Number, Number, Number], stored: tuple[Number, Number]) -> bool:
+    """Compare a number and its bounds with what lies from `low` to `high`, both included."""
+    (value, least, most), (low, high) = asked, stored
+    within = least <= low and high < most
     return {
         "eq": within,
         "ne": not within,
@@ -186,7 +213,7 @@ def measure(prefix: str, text: str, low: Decimal, high: Decimal) -> bool:
         "le": low <= value,
         "sa": low > value,
         "eb": high < value,
-        "ap": low <= value + abs(value) / 10 and high >= value - abs(value) / 10,
+        "ap": low <= most and high >= least,
     }[prefix]
 
 
@@ -195,16 +222,24 @@ def quantity(asked: str, stored: Any) -> bool:
     if "value" not in stored:
         return False
     text, *unit = [bare(part) for part in split(asked, "|")]
+    prefix, digits = prefixed(text)
+    number = Fraction(str(stored["value"]))
+    low: Number = -math.inf if stored.get("comparator", "").startswith("<") else number
+    high: Number = math.inf if stored.get("comparator", "").startswith(">") else number
+    wanted = bounds(prefix, digits)
+    if unit and unit[0] == UCUM and unit[1] in MEASURES:
+        own = MEASURES.get(stored.get("code", "")) if stored.get("system") == UCUM else None
+        base, *scale = MEASURES[unit[1]]
+        if own is None or own[0] != base:
+            return False
+        value, least, most = (one * scale[0] + scale[1] for one in wanted)
+        return measure(prefix, (value, least, most), (low * own[1] + own[2], high * own[1] + own[2]))
     if unit and unit[1]:
         system, code = unit
         units = {(stored.get("system", ""), stored.get("code")), ("", stored.get("code")), ("", stored.get("unit"))}
         if (system, code) not in units:
             return False
-    prefix, digits = prefixed(text)
-    value = Decimal(str(stored["value"]))
-    low = Decimal("-Infinity") if stored.get("comparator", "").startswith("<") else value
-    high = Decimal("Infinity") if stored.get("comparator", "").startswith(">") else value
-    return measure(prefix, digits, low, high)
+    return measure(prefix, wanted, (low, high))
 
 
 def uri(asked: str, stored: Any) -> bool:

@@ -22,6 +22,7 @@ from overblik.app.postgres import server_of
 from overblik.app.public_log import log_routes
 from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
+from overblik.fhir import units
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
@@ -134,6 +135,7 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 _settle_memory()
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
                 works += [keep_index(run.database), recover(run)]
+                works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
                 tasks = [asyncio.create_task(work) for work in works]
                 tried.set()
                 try:

@@ -57,6 +57,11 @@ def token_digests(key: bytes, resource_type: str, code: str, system: str, value:
     return [digest.value for digest in tokens(key, resource_type, code, system, value)]
 
 
+def measure(key: bytes, base: str) -> Digest:
+    """Return the digest of base units (`fhir/units.py`), which mark a quantity that was converted to them."""
+    return _digest(key, f"\x1fmeasure\x1f{base}")
+
+
 def link(key: bytes, target: str) -> Digest:
     """Return the digest of what is referred to: `Type/id`, or a url."""
     return _digest(key, f"\x1flink\x1f{target}")

@@ -128,6 +128,11 @@ def kept_as(resource_type: str, code: str) -> tuple[str, ...]:
     return _BOTH.get(code, (code,)) if resource_type == "Observation" else (code,)
 
 
+def measured(code: str) -> str:
+    """Return the name under which a parameter's quantities are kept in base units, beside those as they stand."""
+    return code + "~"
+
+
 @cache
 def number_of(resource_type: str, code: str) -> int:
     """Return the number under which a parameter's narrow rows are kept: 31 bits of its name."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.dates import Interval
 from overblik.fhir.fhirpath import Item
-from overblik.fhir.index.digests import Digest, pair, reference, token, tokens
+from overblik.fhir.index.digests import Digest, measure, pair, reference, token, tokens
 from overblik.fhir.index.extract import Composite, extractors
-from overblik.fhir.index.parameters import headline_date, headline_token, places
+from overblik.fhir.index.parameters import headline_date, headline_token, measured, places
 from overblik.fhir.index.values import (
     codings_of,
     exact_texts_of,
@@ -19,6 +19,7 @@ from overblik.fhir.index.values import (
     interval_of,
     links_of,
     logical_of,
+    measured_of,
     span_of,
     typed_of,
     words_of,
@@ -161,6 +162,10 @@ class _Builder:
     def number(self, code: str, item: Item, part: int = 0, marks: tuple[int, ...] = ()) -> None:
         span = span_of(item)
         if span is not None:
+            if (converted := measured_of(item)) is not None:
+                base, (lo, hi, _) = converted
+                kept = (*marks, self.mark(measure(self.key, base)))
+                self.row.numbers.append(Narrow(measured(code), lo, hi, part, kept))
             for system, unit in span.units:
                 forms = [(None, unit), (system, unit)] if system else [(None, unit)]
                 marks += tuple(self.mark(token(self.key, "", "unit", s, v)) for s, v in forms)
@@ -226,8 +231,8 @@ def _forms(component: Component, values: list[Item]) -> list[tuple[str | None, s
     for value in values:
         if component.kind == "token":
             for system, code in codings_of(value):
-                if code:
-                    found += [(None, code), (system, code)]
+                found += [(None, code), (system, code)] if code else []
+                found += [(system, None)] if system else []
         else:
             found += [(None, link) for link in links_of(value)]
     return list(dict.fromkeys(found))

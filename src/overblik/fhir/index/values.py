@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from overblik.fhir.dates import EARLIEST, LATEST, Interval, parse_interval
 from overblik.fhir.identifiers import canonical
 from overblik.fhir.references import parse_reference
+from overblik.fhir.units import UCUM, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +123,20 @@ def span_of(item: Item) -> Span | None:
     lo = -_INFINITE if comparator.startswith("<") else number
     hi = _INFINITE if comparator.startswith(">") else number
     return Span(lo, hi, _units(value))
+
+
+def measured_of(item: Item) -> tuple[str, Span] | None:
+    """Return the span of a Quantity or Range in base units, with these; None where its units are not known."""
+    span, value = span_of(item), item.value
+    if span is None or not isinstance(value, dict):
+        return None
+    ends = [value["low"], value["high"]] if item.type == "Range" and len({"low", "high"} & value.keys()) == 2 else []
+    ends = ends or [value.get("low") or value.get("high") or value]
+    units = [unit(str(end.get("code", ""))) for end in ends if end.get("system") == UCUM]
+    lo, hi = (units[0], units[-1]) if len(units) == len(ends) else (None, None)
+    if lo is None or hi is None or lo.base != hi.base:
+        return None
+    return lo.base, Span(lo.convert(span.lo), hi.convert(span.hi))
 
 
 def _units(quantity: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -23,8 +23,14 @@ MOST_VALUES = 20
 """Values with a prefix in one parameter."""
 
 
+class Base(NamedTuple):
+    """The base units of an amount (`fhir/units.py`), such as `g.m-3`."""
+
+    units: str
+
+
 class Amount(NamedTuple):
-    """A number as asked for: the value, and the bounds its digits imply."""
+    """A number as asked for: the value, and the bounds its digits imply, or those of `ap`."""
 
     value: Decimal
     lo: Decimal
@@ -80,10 +86,18 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """`probability=gt0.8`, `value-quantity=5.4|system|mg`; a unit of None is *any*, its system of None too."""
+    """`probability=gt0.8`, `value-quantity=5.4|system|mg`; a unit of None is *any*, its system of None too.
+
+    A unit of UCUM that can be converted is its base: the amount is in base units then.
+    """
 
     param: str
-    values: tuple[tuple[str, Amount, tuple[str | None, str] | None], ...]
+    values: tuple[tuple[str, Amount, tuple[str | None, str] | Base | None], ...]
+
+    @property
+    def measured(self) -> tuple[bool, ...]:
+        """Say of each value whether it is in base units."""
+        return tuple(isinstance(unit, Base) for _, _, unit in self.values)
 
 
 How = Literal["begins", "inside", "ends", "whole", "gt", "lt", "ge", "le"]

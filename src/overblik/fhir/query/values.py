@@ -13,6 +13,7 @@ from overblik.fhir.index import fold
 from overblik.fhir.query.tree import (
     MOST_VALUES,
     Amount,
+    Base,
     Composites,
     Dates,
     Links,
@@ -25,6 +26,7 @@ from overblik.fhir.query.tree import (
     Words,
 )
 from overblik.fhir.references import parse_reference
+from overblik.fhir.units import UCUM, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,16 +165,21 @@ def numbers(param: str, parts: Sequence[str]) -> Numbers:
     return Numbers(param, tuple(_number(param, part) for part in _limited(param, parts)))
 
 
-def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] | None]:
-    stated, *unit = map(plain, split(text, "|"))
+def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] | Base | None]:
+    stated, *named = map(plain, split(text, "|"))
     prefix, digits = _prefixed(stated)
-    if not _NUMBER.fullmatch(digits) or len(unit) not in {0, 2}:
+    if not _NUMBER.fullmatch(digits) or len(named) not in {0, 2}:
         raise refuse(param, f"{param} takes a number such as 5.4, gt5 or 5.4|system|code, not {text[:40]!r}.")
     value = Decimal(digits)
     exponent = value.as_tuple().exponent
-    half = Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
+    half = abs(value) / 10 if prefix == "ap" else Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
     amount = Amount(value, value - half, value + half)
-    return prefix, amount, ((unit[0] or None, unit[1]) if unit and unit[1] else None)
+    if not named or not named[1]:
+        return prefix, amount, None
+    system, code = named
+    if system == UCUM and (known := unit(code)) is not None:
+        return prefix, Amount(*map(known.convert, amount)), Base(known.base)
+    return prefix, amount, (system or None, code)
 
 
 def strings(param: str, parts: Sequence[str], *, how: How = "begins") -> Strings:

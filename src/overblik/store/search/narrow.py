@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from overblik.fhir.index.digests import pair, token
-from overblik.fhir.index.parameters import kept_as, number_of
-from overblik.fhir.query import Composites, Dates, Links, Numbers, Strings, Tokens
+from overblik.fhir.index.digests import measure, pair, token
+from overblik.fhir.index.parameters import kept_as, measured, number_of
+from overblik.fhir.query import Base, Composites, Dates, Links, Numbers, Strings, Tokens
 from overblik.store.search.scope import DIGITS, LAST, Condition, Scope, any_of, item
 
 if TYPE_CHECKING:
@@ -45,12 +45,21 @@ def _pid(scope: Scope) -> LiteralString:
 
 def test_of(criterion: Ranged, scope: Scope) -> Condition:
     """Return the condition on a narrow row {x}: the parameter it is of, and its value."""
-    numbers = [number_of(scope.type, name) for name in kept_as(scope.type, criterion.param)]
+    numbers = [number_of(scope.type, kept) for kept in _kept(criterion, scope)]
     test, params = _test(criterion, scope)
     text: LiteralString = "{x}.param = %({p}_param)s and (" + test + ")"
     if len(numbers) > 1:
         text = "{x}.param = any(%({p}_param)s::integer[]) and (" + test + ")"
     return Condition(text, params | {"_param": numbers if len(numbers) > 1 else numbers[0]})
+
+
+def _kept(criterion: Ranged, scope: Scope) -> list[str]:
+    """Return the names under which the narrow rows of a criterion are kept."""
+    names = kept_as(scope.type, criterion.param)
+    if not isinstance(criterion, Numbers):
+        return list(names)
+    as_stated = [] if all(criterion.measured) else list(names)
+    return as_stated + ([measured(name) for name in names] if any(criterion.measured) else [])
 
 
 def _test(criterion: Ranged, scope: Scope) -> Condition:
@@ -85,7 +94,7 @@ _NUMBER_TESTS: dict[str, LiteralString] = {
     "le": "{x}.lo <= {v}",
     "sa": "{x}.lo > {v}",
     "eb": "{x}.hi < {v}",
-    "ap": "{x}.lo <= {v} + abs({v}) / 10 and {x}.hi >= {v} - abs({v}) / 10",
+    "ap": "{x}.lo <= {hi} and {x}.hi >= {lo}",
 }
 
 
@@ -100,14 +109,26 @@ def _dates(values: tuple[tuple[str, Interval], ...]) -> Condition:
 def _numbers(criterion: Numbers, scope: Scope) -> Condition:
     tests: list[LiteralString] = []
     units: list[int] = []
+    stated: dict[str, Any] = {}
     for number, (prefix, _, unit) in enumerate(criterion.values):
         test = _NUMBER_TESTS[prefix].replace("{v}", item("_v", "numeric", number))
         test = test.replace("{lo}", item("_lo", "numeric", number)).replace("{hi}", item("_hi", "numeric", number))
-        units.append(token(scope.key, "", "unit", *unit).value if unit else 0)
-        tests.append(test + (" and " + item("_unit", "bigint", number) + " = any({x}.marks)" if unit else ""))
+        units.append(_unit(unit, scope))
+        if unit is not None:
+            test += " and " + item("_unit", "bigint", number) + " = any({x}.marks)"
+        elif any(criterion.measured):  # what is asked for without a unit is found as it stands
+            test += " and {x}.param = any(%({p}_stated)s::integer[])"
+            stated["_stated"] = [number_of(scope.type, name) for name in kept_as(scope.type, criterion.param)]
+        tests.append(test)
     amounts = [amount for _, amount, _ in criterion.values]
     params = {"_v": [a.value for a in amounts], "_lo": [a.lo for a in amounts], "_hi": [a.hi for a in amounts]}
-    return Condition(any_of(tests), params | {"_unit": units})
+    return Condition(any_of(tests), params | {"_unit": units} | stated)
+
+
+def _unit(unit: tuple[str | None, str] | Base | None, scope: Scope) -> int:
+    if unit is None:
+        return 0
+    return (measure(scope.key, unit.units) if isinstance(unit, Base) else token(scope.key, "", "unit", *unit)).value
 
 
 # Texts are kept up to a length: what is longer has no known end, and is the same as far as it is kept.
@@ -165,6 +186,7 @@ def _element(value: tuple[Any, ...], names: tuple[str, ...], marks: list[int], s
     for place, part in enumerate(ranged):
         alias = "x" + DIGITS[place]
         test, values = _test(part, scope)
+        converted = isinstance(part, Numbers) and all(part.measured)
         tables += (", " if tables else "") + _TABLES[type(part)] + " " + alias
         own: LiteralString = "_" + DIGITS[place]
         tests += " and " + alias + ".param = any(%({p}" + own + "_param)s::integer[])"
@@ -173,7 +195,8 @@ def _element(value: tuple[Any, ...], names: tuple[str, ...], marks: list[int], s
         if place:
             tests += " and " + alias + ".pid = x1.pid and " + alias + ".rid = x1.rid and " + alias + ".part = x1.part"
         params |= {own + name: item for name, item in values.items()}
-        params[own + "_param"] = [number_of(scope.type, name + "$" * place) for name in names]
+        kept = [measured(name + "$" * place) if converted else name + "$" * place for name in names]
+        params[own + "_param"] = [number_of(scope.type, name) for name in kept]
     return Condition("exists (select from " + tables + " where " + tests + ")", params)
 
 
