@@ -31,7 +31,7 @@ _OWN = {
 }
 """Appointments and messages as Denmark writes them have their usual date as `date`."""
 
-KEPT = frozenset({"token", "reference", "uri", "date", "string", "number", "quantity"})
+KEPT = frozenset({"token", "reference", "uri", "date", "string", "number", "quantity", "special"})
 NOT_KEPT = frozenset({"_id", "_lastUpdated"})
 """Answered by columns of their own."""
 

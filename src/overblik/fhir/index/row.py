@@ -20,6 +20,7 @@ from overblik.fhir.index.values import (
     links_of,
     logical_of,
     measured_of,
+    place_of,
     span_of,
     typed_of,
     words_of,
@@ -36,7 +37,7 @@ WIDEST = timedelta(days=32)
 
 
 class Narrow(NamedTuple):
-    """One row of a narrow table: a date's instants, a number's bounds, or a text as `lo`.
+    """One row of a narrow table: a date's instants, a number's bounds, a place, or a text as `lo`.
 
     `part` numbers the element it comes from, `marks` are digests of what stands beside it there: the
     unit, and the codes of a composite.
@@ -172,6 +173,11 @@ class _Builder:
             self.row.numbers.append(Narrow(code, span.lo, span.hi, part, marks))
 
     quantity = number
+
+    def special(self, code: str, item: Item) -> None:
+        """Keep a position (`near` of a Location), its latitude as `lo` and its longitude as `hi`."""
+        if (place := place_of(item)) is not None:
+            self.row.numbers.append(Narrow(code, *place))
 
     def string(self, code: str, item: Item, part: int = 0, marks: tuple[int, ...] = ()) -> None:
         for text in dict.fromkeys(exact_texts_of(item)):

@@ -147,6 +147,18 @@ def _units(quantity: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return (*found, ("", unit)) if unit and unit != code else tuple(found)
 
 
+def place_of(item: Item) -> tuple[Decimal, Decimal] | None:
+    """Return latitude and longitude of a position, in degrees of WGS 84; a longitude is at least -180 and below 180."""
+    value: Any = item.value
+    if not isinstance(value, dict):
+        return None
+    latitude, longitude = decimal_of(value.get("latitude")), decimal_of(value.get("longitude"))
+    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 360:
+        return None
+    turned = longitude + 360 if longitude < -180 else longitude - 360 if longitude >= 180 else longitude
+    return latitude, turned
+
+
 _NAME = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 

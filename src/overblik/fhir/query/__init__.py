@@ -2,6 +2,7 @@
 
 tree.py     the tree: a query is criteria that must all hold
 values.py   one value as text to what it stands for
+places.py   `near`: one place with a distance
 grammar.py  a parameter's name: modifiers and chains
 filter.py   `_filter`: its text to expressions, with where each stands
 filtered.py an expression of `_filter` to criteria
@@ -27,6 +28,7 @@ from overblik.fhir.query.tree import (
     Amount,
     Base,
     Chain,
+    Circle,
     Composites,
     Criterion,
     Dates,
@@ -36,6 +38,7 @@ from overblik.fhir.query.tree import (
     Ids,
     Links,
     Missing,
+    Near,
     Not,
     Numbers,
     Patients,
@@ -57,6 +60,7 @@ __all__ = [
     "Amount",
     "Base",
     "Chain",
+    "Circle",
     "Composites",
     "Criterion",
     "Dates",
@@ -67,6 +71,7 @@ __all__ = [
     "Include",
     "Links",
     "Missing",
+    "Near",
     "Not",
     "Numbers",
     "Patients",

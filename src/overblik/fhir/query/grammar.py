@@ -16,6 +16,7 @@ from overblik.fhir.compartment import of_patients
 from overblik.fhir.definitions import r4
 from overblik.fhir.index.parameters import KEPT, component_type, parameters
 from overblik.fhir.query import values
+from overblik.fhir.query.places import places
 from overblik.fhir.query.tree import MOST_VALUES, Chain, Criterion, Either, Has, Ids, Not, Patients
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def _plain(param: SearchParameter) -> Parser | None:
     if param.type == "composite":
         components = components_of(param)
         return (lambda value: values.composites(code, values.split(value), components)) if components else None
+    if param.type == "special":
+        return lambda value: places(code, values.split(value))
     read = _reader(code, param.type, param.target)
     return (lambda value: read(values.split(value))) if read is not None else None
 

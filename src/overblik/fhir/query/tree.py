@@ -37,6 +37,14 @@ class Amount(NamedTuple):
     hi: Decimal
 
 
+class Circle(NamedTuple):
+    """What lies within `metres` of a place, which is given in degrees."""
+
+    latitude: Decimal
+    longitude: Decimal
+    metres: float
+
+
 @dataclass(frozen=True, slots=True)
 class Ids:
     """`_id=a,b`."""
@@ -102,6 +110,14 @@ class Numbers:
 
 How = Literal["begins", "inside", "ends", "whole", "gt", "lt", "ge", "le"]
 """How a text is compared: with a part of it, as a whole, or by the code points of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """`near=55.7|12.6|5|km,…`."""
+
+    param: str
+    values: tuple[Circle, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +208,7 @@ class FullText:
     whole: bool = False
 
 
-Own = FullText | Ids | Patients | Coded | Ranged | Updated | Composites | Missing
+Own = FullText | Ids | Patients | Coded | Ranged | Near | Updated | Composites | Missing
 Criterion = Own | Not | Either | All | Chain | Has
 
 

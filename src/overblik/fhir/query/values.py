@@ -160,6 +160,11 @@ def _date(param: str, text: str) -> tuple[str, Interval]:
     return prefix, interval
 
 
+def decimal(text: str) -> Decimal | None:
+    """Return a number as it is written, None where it is none."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
 def numbers(param: str, parts: Sequence[str]) -> Numbers:
     """Read numbers and quantities: `gt5.4`, `5.4|system|code`, `5.4||unit`."""
     return Numbers(param, tuple(_number(param, part) for part in _limited(param, parts)))
@@ -168,9 +173,9 @@ def numbers(param: str, parts: Sequence[str]) -> Numbers:
 def _number(param: str, text: str) -> tuple[str, Amount, tuple[str | None, str] | Base | None]:
     stated, *named = map(plain, split(text, "|"))
     prefix, digits = _prefixed(stated)
-    if not _NUMBER.fullmatch(digits) or len(named) not in {0, 2}:
+    value = decimal(digits)
+    if value is None or len(named) not in {0, 2}:
         raise refuse(param, f"{param} takes a number such as 5.4, gt5 or 5.4|system|code, not {text[:40]!r}.")
-    value = Decimal(digits)
     exponent = value.as_tuple().exponent
     half = abs(value) / 10 if prefix == "ap" else Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
     amount = Amount(value, value - half, value + half)

@@ -2,6 +2,7 @@
 
     scope.py       what a condition is made with
     narrow.py      criteria on narrow rows: dates, numbers, texts, composites
+    near.py        places within a distance
     conditions.py  one criterion as a condition on a row, and the steps to other rows
     drivers.py     where the rows come from: one patient, a token, a range, …; chosen explicitly
     order.py       what the rows are ordered by, and how a page goes on

@@ -21,6 +21,7 @@ from overblik.fhir.query import (
     Ids,
     Links,
     Missing,
+    Near,
     Not,
     Numbers,
     Patients,
@@ -30,6 +31,7 @@ from overblik.fhir.query import (
     Words,
 )
 from overblik.store.search.narrow import composites, exists, has_token, headline_dates, updated
+from overblik.store.search.near import near
 from overblik.store.search.scope import DIGITS, LAST, Condition, Scope, any_of, item
 from overblik.store.visibility import visible
 
@@ -48,6 +50,8 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
             found = Condition(_READABLE.replace("{test}", _CONTENT if whole else _NARRATIVE), {"_words": words})
         case Tokens() | Links():
             found = has_token(digests(criterion, scope))
+        case Near():
+            found = near(criterion, scope)
         case Words():
             found = _words(criterion, scope)
         case Missing(param, wanted):

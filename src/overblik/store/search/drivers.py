@@ -26,7 +26,7 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.index.digests import token, way
 from overblik.fhir.index.parameters import headline_date, headline_token, kept_as
 from overblik.fhir.index.row import WIDEST
-from overblik.fhir.query import Chain, Dates, Has, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
+from overblik.fhir.query import Chain, Dates, Has, Ids, Links, Near, Numbers, Patients, Strings, Tokens, Updated
 from overblik.store.search.conditions import condition, digests, record_of
 from overblik.store.search.narrow import among, test_of
 from overblik.store.search.scope import DIGITS, Condition, Scope
@@ -270,7 +270,7 @@ def _few(criterion: Criterion, scope: Scope) -> Condition | None:
         case Ids(ids) if not scope.shared:
             text: LiteralString = "(y.pid, y.rid) in (select l.pid, l.rid from locator l where l.type = %(d_type)s"
             return Condition(text + " and l.id = any(%({p}_ids)s::text[]))", {"_ids": list(ids)})
-        case Strings() | Numbers() | Ids():
+        case Strings() | Numbers() | Ids() | Near():
             return condition(criterion, scope)
     return None
 
