@@ -59,12 +59,12 @@ def bearer(folder: Path, claims: dict[str, Any]) -> dict[str, str]:
 
 
 async def links(folder: Path, identifiers: list[str]) -> list[str]:
-    """Return the code of a sign-in link for each citizen, beside the running server."""
+    """Return under what name each citizen is a test person, beside the running server."""
     with server_of(settings(folder)) as conninfo:
         async with runtime(settings(folder), conninfo, migrating=False) as opened:
-            if opened.issuer is None:
+            if opened.provider is None:
                 return []
-            return [await opened.issuer.link({"kind": "citizen", "sub": cpr}) for cpr in identifiers]
+            return [await opened.provider.add({"kind": "citizen", "sub": cpr}) for cpr in identifiers]
 
 
 def command(folder: Path, *arguments: str) -> str:

@@ -27,9 +27,10 @@ async def citizens(target: Target) -> tuple[list[Ask], int]:
     async with httpx.AsyncClient(base_url=address, follow_redirects=False, timeout=60) as http:
         for code in await links(target.folder, [cpr_of(number) for number in range(CITIZENS)]):
             http.cookies.clear()
-            into = await http.get(f"/sign-in/{code}")
-            cookie = "; ".join(header.partition(";")[0] for header in into.headers.get_list("set-cookie"))
-            asks.append(Ask("GET", into.headers["location"], cookie=cookie.replace("; ", ";")))
+            into = await http.get(f"/sign-in?hint={code}", follow_redirects=True)
+            slot = into.url.path
+            cookie = ";".join(f"{c.name}={c.value}" for c in http.cookies.jar if c.path == slot)
+            asks.append(Ask("GET", slot, cookie=cookie))
         view = await http.get(asks[0].path, headers={"Cookie": asks[0].cookie})
         view.raise_for_status()
         first = view.num_bytes_downloaded

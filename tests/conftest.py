@@ -286,7 +286,7 @@ class World:
 @asynccontextmanager
 async def open_world(conninfo: str, folder: Path, clock: FixedClock) -> AsyncIterator[World]:
     """Open a server on a database, spoken to without a network."""
-    settings = Settings(data=folder, mode="test", connections=6)
+    settings = Settings(data=folder, mode="test", connections=6, base_url="http://test")
     async with runtime(settings, conninfo, clock=clock, migrating=False) as run:
         transport = httpx.ASGITransport(application(run), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:

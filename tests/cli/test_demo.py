@@ -38,7 +38,7 @@ class Demo:
 
     @property
     def links(self) -> list[str]:
-        return re.findall(r"http://\S+/sign-in/\S+", self.text)
+        return re.findall(r"http://\S+/sign-in\?hint=\S+", self.text)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return overblik(self.folder, *arguments)

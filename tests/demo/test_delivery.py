@@ -97,12 +97,14 @@ async def test_a_discharge_letter_that_came_late_is_seen_to_be_late(world: World
     assert datetime.fromisoformat(letter["received"]).date() == discharged + timedelta(days=2)
 
 
-@pytest.mark.parametrize(("who", "claims", "notice"), LINKS, ids=[who for who, *_ in LINKS])
-async def test_each_link_signs_in_and_opens_a_page(world: World, who: str, claims: dict[str, Any], notice: str) -> None:
+@pytest.mark.parametrize(("name", "who", "claims", "notice"), LINKS, ids=[name for name, *_ in LINKS])
+async def test_each_link_signs_in_and_opens_a_page(
+    world: World, name: str, who: str, claims: dict[str, Any], notice: str
+) -> None:
     await populate(world, 1, at_monday())
-    assert world.run.issuer is not None
-    code = await world.run.issuer.link(claims)
-    page = await world.http.get(f"/sign-in/{code}", follow_redirects=True)
+    assert world.run.provider is not None
+    await world.run.provider.add(claims, name=name, notice=notice)
+    page = await world.http.get(f"/sign-in?hint={name}", follow_redirects=True)
     assert page.status_code == 200, who
     assert INGER.name in page.text
     assert "SYNTETISKE DATA" in page.text

@@ -51,8 +51,8 @@ class Live:
 
     async def link(self, **claims: Any) -> str:
         """Return an address that signs a browser in."""
-        assert self.run.issuer is not None
-        return f"{self.address}/sign-in/{await self.run.issuer.link(claims)}"
+        assert self.run.provider is not None
+        return f"{self.address}/sign-in?hint={await self.run.provider.add(claims)}"
 
     async def set_the_stage(self, today: datetime) -> None:
         """Write organisations, staff, routes and connections."""

@@ -1,4 +1,4 @@
-"""A browser without JavaScript: signs in by link, keeps cookies as browsers do, posts forms as they stand."""
+"""A browser without JavaScript: signs in at the test provider, keeps cookies, posts forms as they stand."""
 
 from __future__ import annotations
 
@@ -51,11 +51,18 @@ async def known(world: World) -> str:
 
 
 async def sign_in(world: World, claims: dict[str, Any]) -> Tab:
-    """Open a sign-in link in the world's one browser, and return where it leads."""
-    assert world.run.issuer is not None
-    answer = await world.http.get(f"/sign-in/{await world.run.issuer.link(claims)}")
+    """Sign a test person in, in the world's one browser, and return where that leads."""
+    answer = await arrive(world, claims)
     assert answer.status_code == 303, answer.text
     return Tab(world, answer.headers["location"].removesuffix("/"))
+
+
+async def arrive(world: World, claims: dict[str, Any]) -> httpx.Response:
+    """Go to the provider and back as a test person; return the answer to the last step."""
+    assert world.run.provider is not None
+    out = await world.http.get("/sign-in", params={"hint": await world.run.provider.add(claims)})
+    back = await world.http.get(out.headers["location"])
+    return await world.http.get(back.headers["location"])
 
 
 @dataclass(frozen=True)

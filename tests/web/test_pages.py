@@ -63,7 +63,7 @@ async def test_every_page_and_every_refusal_is_guarded(world: World) -> None:
         (await world.http.get("/"), 200),
         (await world.http.get("/nowhere"), 404),
         (await world.http.get("/s/x/"), 401),
-        (await world.http.get("/sign-in/x"), 401),
+        (await world.http.get("/sign-in/callback"), 400),
         (await world.http.request("DELETE", "/"), 405),
     ]
     for answer, status in asked:
@@ -84,7 +84,7 @@ async def test_static_files_are_few_typed_and_our_own(world: World) -> None:
         assert (await world.http.get(f"/static/{name}")).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/static/overblik.css", "/nowhere", "/sign-in/x"])
+@pytest.mark.parametrize("path", ["/", "/static/overblik.css", "/nowhere", "/sign-in/callback"])
 async def test_head_answers_as_get_does_without_a_body(world: World, path: str) -> None:
     got, head = await world.http.get(path), await world.http.head(path)
     assert head.status_code == got.status_code

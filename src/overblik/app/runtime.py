@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from overblik.clock import Clock, SystemClock
 from overblik.demo.clock import DemoClock
 from overblik.exchange.inbox import Inbox
+from overblik.fhir.errors import Unavailable
 from overblik.overview.service import Overviews
 from overblik.store.database import Database
 from overblik.store.keys import RandomKeys
@@ -19,6 +20,9 @@ from overblik.trust.access import Door
 from overblik.trust.cursors import Cursors
 from overblik.trust.keyring import Keyring, open_keyring
 from overblik.trust.log.heads import Heads, SignerProcess
+from overblik.trust.oidc.login import Login
+from overblik.trust.oidc.providers import BUILT_IN, built_in, read_providers
+from overblik.trust.oidc.test_provider import TestProvider
 from overblik.trust.organisations import Directory
 from overblik.trust.sessions import Sessions
 from overblik.trust.tokens import TEST_MODES, TestIssuer
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from overblik.app.settings import Settings
+    from overblik.trust.oidc.providers import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,28 @@ class Runtime:
     inbox: Inbox
     overviews: Overviews
     sessions: Sessions
+    login: Login
     issuer: TestIssuer | None
+    provider: TestProvider | None
 
     async def drain(self) -> None:
         """Let everything committed so far be numbered."""
         await drain(self.database, self.clock)
+
+
+def providers_of(settings: Settings) -> tuple[Provider, ...]:
+    """Return who signs people in: those of the operator's file, or in demo and test the provider built in.
+
+    Unavailable where a file asks for the built-in one in production.
+    """
+    test = settings.mode in TEST_MODES
+    if settings.providers_file is None:
+        return (built_in(settings.address),) if test else ()
+    found = read_providers(settings.providers_file, allow_local=test)
+    if not test and any(provider.issuer == BUILT_IN for provider in found):
+        text = f"{settings.providers_file} names the built-in test provider, which runs in demo and test only."
+        raise Unavailable("test-provider-refused", text)
+    return tuple(built_in(settings.address) if provider.issuer == BUILT_IN else provider for provider in found)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -63,6 +85,7 @@ async def runtime(
 ) -> AsyncIterator[Runtime]:
     """Open everything, and close it."""
     clock = clock or clock_of(settings)
+    providers = providers_of(settings)
     keyring = open_keyring(settings.key_path)
     room = Room() if settings.url else Room(settings.data, settings.reserve_mb << 20)
     database = Database(conninfo, size=settings.connections, room=room)
@@ -88,7 +111,9 @@ async def runtime(
             inbox=Inbox(writer),
             overviews=Overviews(door, directory),
             sessions=Sessions(database, directory),
+            login=Login(providers, settings.address, keyring.key("sign-in")),
             issuer=TestIssuer(settings.mode, keyring, database, directory) if test else None,
+            provider=TestProvider(settings.mode, settings.address, keyring, database) if test else None,
         )
     finally:
         await heads.signer.close()

@@ -67,9 +67,14 @@ def application(run: Runtime) -> ASGIApp:
             return PlainTextResponse("the database cannot be reached\n", 503)
         return PlainTextResponse("ok\n")
 
-    site = Site(run.door, run.overviews, run.sessions, run.issuer, run.directory, run.heads, run.settings.mode)
+    site = Site(
+        run.door, run.overviews, run.sessions, run.login, run.provider, run.directory, run.heads, run.settings.mode,
+        secure=run.settings.address.startswith("https:"),
+    )  # fmt: skip
     health = [Route("/livez", live), Route("/readyz", ready)]
     pages = Starlette(routes=[*health, *log_routes(run), *web_routes(site)])
+    if run.provider is not None:  # beside us, not across a network that may know this server by another name
+        run.login.local[run.provider.issuer] = pages
     api = Api(services, authenticate)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

@@ -37,10 +37,12 @@ class Settings(BaseSettings):
     connections: int = Field(default=10, ge=2, le=100, description="Database connections a worker.")
     reserve_mb: int = Field(default=200, ge=0, description="Megabytes of the disk that writers leave free.")
     mode: Mode = Field(
-        default="production", description="production, demo or test; the test issuer runs in the last two."
+        default="production",
+        description="production, demo or test; the test provider and the test issuer run in the last two.",
     )
     key_file: Path | None = Field(default=None, description="The server's master key; default in the data folder.")
     log_signer: str = Field(default="", description="Command that signs the log's heads; default a child of our own.")
+    providers_file: Path | None = Field(default=None, description="A TOML file of the providers that sign people in.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
 
     @property
@@ -64,4 +66,4 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """The address that users see."""
-        return self.base_url or f"http://{self.host}:{self.port}"
+        return self.base_url.rstrip("/") or f"http://{self.host}:{self.port}"

@@ -29,7 +29,7 @@ from overblik.demo.calendar import at
 from overblik.demo.client import Sources
 from overblik.demo.clock import DemoClock
 from overblik.demo.delivery import deliver
-from overblik.demo.links import LINKS
+from overblik.demo.links import LINKS, OTHERS
 from overblik.demo.population import MAIN_STARTS_WITH, residents
 from overblik.demo.stage import directory_bundle, set_stage
 from overblik.fhir.dates import COPENHAGEN
@@ -156,6 +156,7 @@ async def _fill(settings: Settings, conninfo: str, patients: int, day: date, now
         await set_stage(opened.door, day)
         sources.send("/fhir", "application/fhir+json", directory_bundle(), system)
         await opened.directory.refresh(force=True)
+        await _cast(opened)
         deliveries = [d for resident in residents(patients, day) for d in resident.deliveries(now)]
         with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
             task = progress.add_task("Sources deliver", total=len(deliveries))
@@ -178,22 +179,20 @@ def _token_of(opened: Runtime) -> Any:
     return token
 
 
+async def _cast(opened: Runtime) -> None:
+    """Let the test provider know who is in the demo."""
+    if opened.provider is None:
+        fail("the demo needs its test provider.")
+    for name, _, claims, notice in LINKS:
+        await opened.provider.add(claims, name=name, notice=notice)
+    for name, staff in OTHERS.items():
+        await opened.provider.add(staff.claims(), name=name)
+
+
 def _print_links(settings: Settings) -> None:
-    for who, address, notice in _links(settings):
-        out.print(f"[bold]{who}[/bold]\n  {notice}\n  {address}")
-
-
-def _links(settings: Settings) -> list[tuple[str, str, str]]:
-    async def run(conninfo: str) -> list[tuple[str, str, str]]:
-        async with runtime(settings, conninfo, migrating=False) as opened:
-            if opened.issuer is None:
-                fail("the demo needs its test issuer.")
-            codes = [await opened.issuer.link(dict(claims)) for _, claims, _ in LINKS]
-        found = zip(LINKS, codes, strict=True)
-        return [(who, f"{settings.address}/sign-in/{code}", notice) for (who, _, notice), code in found]
-
-    with server_of(settings) as conninfo:
-        return asyncio.run(run(conninfo))
+    for name, who, _, notice in LINKS:
+        out.print(f"[bold]{who}[/bold]\n  {notice}\n  {settings.address}/sign-in?hint={name}")
+    out.print(f"\nAnybody else in it: {settings.address}/sign-in")
 
 
 @app.command("links")

@@ -1,4 +1,4 @@
-"""`overblik token`: a signed test token, or a link that signs a browser in."""
+"""`overblik token`: a signed test token, or a link that signs a browser in by the test provider."""
 
 from __future__ import annotations
 
@@ -33,28 +33,33 @@ def token(
     """Print a signed token for the API (demo and test only); with --link, an address for a browser."""
     if sum(map(bool, (citizen, professional, source, system))) != 1:
         fail("give exactly one of --citizen CPR, --professional ID, --source NAME, --system.")
-    claims: dict[str, Any] = {"purpose": purpose} if purpose else {}
-    if citizen:
-        identifier = canonical(CPR, citizen)
-        if person_identifier_problem(identifier):
-            fail("that is no CPR number: ten digits that begin with a date.")
-        claims |= {"kind": "citizen", "sub": identifier.value}
-    elif source:
-        claims |= {"kind": "source", "sub": source, "name": source}
-    elif system:
-        claims |= {"kind": "system", "sub": "system", "name": "Overblik"}
+    if link and (source or system):
+        fail("pages are for citizens and professionals; --link goes with --citizen or --professional.")
+    claims = _claims(citizen, source, system=system) | ({"purpose": purpose} if purpose else {})
     settings = current_settings()
 
     async def run(runtime: Runtime) -> str:
         if professional:
             claims.update(await _professional(runtime, professional, org, name, role))
-        if runtime.issuer is None:
+        if runtime.issuer is None or runtime.provider is None:
             fail("tokens are issued in demo and test only: set OVERBLIK_MODE=demo or test.")
         if link:
-            return f"{settings.address}/sign-in/{await runtime.issuer.link(claims)}"
+            return f"{settings.address}/sign-in?hint={await runtime.provider.add(claims)}"
         return runtime.issuer.token(claims)
 
     out.print(with_runtime(run, settings), markup=False)
+
+
+def _claims(citizen: str, source: str, *, system: bool) -> dict[str, Any]:
+    """Return the claims of whoever needs no look-up; {} for a professional."""
+    if citizen:
+        identifier = canonical(CPR, citizen)
+        if person_identifier_problem(identifier):
+            fail("that is no CPR number: ten digits that begin with a date.")
+        return {"kind": "citizen", "sub": identifier.value}
+    if source:
+        return {"kind": "source", "sub": source, "name": source}
+    return {"kind": "system", "sub": "system", "name": "Overblik"} if system else {}
 
 
 async def _professional(runtime: Runtime, identifier: str, org: str, name: str, role: str) -> dict[str, Any]:

@@ -1,19 +1,20 @@
-"""The four links that open a demo: who each signs in, and one thing to notice there."""
+"""Who can sign in to a demo; the first four have a link, and one thing to notice there."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from overblik.demo.cast import GP, INGER, NURSE, SURGEON
+from overblik.demo.cast import GP, INGER, NURSE, OTHER_GP, OTHER_THERAPIST, STRANGER, SURGEON, THERAPIST
 
-LINKS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("Inger (borger)", {"kind": "citizen", "sub": INGER.cpr, "name": INGER.name},
+LINKS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("inger", "Inger (borger)", {"kind": "citizen", "sub": INGER.cpr, "name": INGER.name},
      "Her står forløbet: kommunen har fået planen, hvem De kan ringe til, og hvem der har set det."),
-    (f"{NURSE.name}, {NURSE.unit.name}", NURSE.claims(),
+    ("mette", f"{NURSE.name}, {NURSE.unit.name}", NURSE.claims(),
      "Arbejdslisten: Inger er en ny plan; andre er over 7-dages fristen."),
-    (f"{GP.name}, {GP.unit.name}", GP.claims(),
+    ("anders", f"{GP.name}, {GP.unit.name}", GP.claims(),
      "Åbn Inger: „Hvad bliver jeg bedt om?“ – og to kilder er uenige om amlodipin."),
-    (f"{SURGEON.name}, {SURGEON.unit.name}", SURGEON.claims(),
+    ("sofie", f"{SURGEON.name}, {SURGEON.unit.name}", SURGEON.claims(),
      "Åbn Inger: funktion før indlæggelsen, blodfortyndende, hvem der har bolden nu."),
 )  # fmt: skip
-"""(who, the claims of the sign-in, what to notice)"""
+"""(the name to be chosen by, who, the claims of the sign-in, what to notice)"""
+OTHERS = {"jonas": THERAPIST, "bo": STRANGER, "ida": OTHER_THERAPIST, "karen": OTHER_GP}

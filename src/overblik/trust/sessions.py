@@ -1,4 +1,4 @@
-"""Browser sessions, kept on the server; each sign-in has its own slot.
+"""Browser sessions, kept on the server; each sign-in has its own slot, and a new cookie when it is proved again.
 
 The cookie is bound to the slot's path, so that several people can be signed in at once in one
 browser. Only a hash of it is stored. Times are the machine's: a demo's moved clock signs nobody out.
@@ -27,11 +27,26 @@ ABSOLUTE = timedelta(hours=8)
 
 
 class Session(NamedTuple):
-    """A browser's session: the slot in its addresses, who is signed in, and a token for its forms."""
+    """A browser's session: the slot in its addresses, who is signed in, and a token for its forms.
+
+    `proved_at` is when the person last showed their provider who they are: at sign-in, or when asked again.
+    """
 
     slot: str
     caller: Caller
     form_token: str
+    proved_at: datetime
+    provider: str = ""
+    hash: bytes = b""
+
+
+class Open(NamedTuple):
+    """One of a person's open sessions, as they are told of it."""
+
+    slot: str
+    provider: str
+    created: datetime
+    seen: datetime
 
 
 class Sessions:
@@ -50,34 +65,73 @@ class Sessions:
         self._idle = idle
         self._absolute = absolute
 
-    async def create(self, caller: Caller) -> tuple[str, str]:
-        """Open a session and return (slot, cookie value)."""
+    async def caller(self, claims: dict[str, Any]) -> Caller:
+        """Return the caller that a sign-in's claims describe."""
+        await self._directory.refresh()
+        return await caller_from(claims, self._database, self._directory)
+
+    async def create(self, caller: Caller, provider: str = "") -> tuple[str, str]:
+        """Open a session and return (slot, cookie value); those that open nothing any more are cleared away."""
         slot, cookie = secrets.token_urlsafe(6), secrets.token_urlsafe(32)
         now = datetime.now(UTC)
         params = {
             "hash": _hash(cookie),
             "slot": slot,
             "caller": Jsonb(_claims(caller)),
+            "person": person_digest(caller),
+            "provider": provider,
             "now": now,
+            "idle_since": now - self._idle,
             "expires": now + self._absolute,
         }
+        await self._database.run(sql("sweep_sessions"), params)
         await self._database.run(sql("put_session"), params)
         return slot, cookie
 
     async def find(self, slot: str, cookie: str) -> Session:
         """Return the session of a cookie, and note that it is in use; Unauthenticated otherwise."""
-        now = datetime.now(UTC)
-        params = {"hash": _hash(cookie), "slot": slot, "now": now, "idle_since": now - self._idle}
+        params = self._now() | {"hash": _hash(cookie), "slot": slot}
         rows = await self._database.fetch(sql("use_session"), params)
         if not rows:
             raise Unauthenticated
         await self._directory.refresh()
         caller = await caller_from(rows[0].caller, self._database, self._directory)
-        return Session(slot, caller, _hash("form" + cookie).hex()[:32])
+        token = _hash("form" + cookie).hex()[:32]
+        return Session(slot, caller, token, rows[0].proved_at, rows[0].provider, _hash(cookie))
+
+    async def prove(self, slot: str, cookie: str, person: bytes) -> str:
+        """Note that the person of a session has proved again who they are; return the slot's new cookie.
+
+        Unauthenticated where it was another person, or the session is over.
+        """
+        new = secrets.token_urlsafe(32)
+        params = self._now() | {"hash": _hash(cookie), "slot": slot, "person": person, "new": _hash(new)}
+        if not await self._database.fetch(sql("prove_session"), params):
+            raise Unauthenticated
+        return new
+
+    async def of_person(self, caller: Caller) -> list[Open]:
+        """Return the person's open sessions, the latest first."""
+        params = self._now() | {"person": person_digest(caller)}
+        rows = await self._database.fetch(sql("read_sessions"), params)
+        return [Open(row.slot, row.provider, row.created_at, row.seen_at) for row in rows]
+
+    async def end_all(self, caller: Caller) -> None:
+        """End every session of a person, in whatever browser."""
+        await self._database.run(sql("end_sessions"), {"person": person_digest(caller)})
 
     async def end(self, slot: str, cookie: str) -> None:
         """End a session; its cookie opens nothing from now on."""
         await self._database.run(sql("end_session"), {"hash": _hash(cookie), "slot": slot})
+
+    def _now(self) -> dict[str, datetime]:
+        now = datetime.now(UTC)
+        return {"now": now, "idle_since": now - self._idle}
+
+
+def person_digest(caller: Caller) -> bytes:
+    """Return under what all sessions of a person are found, at whatever unit."""
+    return hashlib.sha256(f"{caller.kind}|{caller.id}".encode()).digest()
 
 
 def _hash(cookie: str) -> bytes:

@@ -1,25 +1,20 @@
-"""The test issuer: signed access tokens and sign-in links for demo and test.
+"""The test issuer: signed access tokens for demo and test, and what claims make of a caller.
 
-It stands where MitID and an authorization server will stand, and refuses to exist anywhere else.
-A link is a short code that stands for its claims, so that no CPR is ever in an address.
+It gives a token for the asking, and refuses to exist anywhere else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
-from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Forbidden, Unauthenticated
 from overblik.fhir.identifiers import CPR, canonical
-from overblik.store.queries import sql
 from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
 from overblik.trust.sources import registered, require_name
 
@@ -36,7 +31,7 @@ TEST_MODES = frozenset({"demo", "test"})
 
 
 class TestIssuer:
-    """Issues and checks the test tokens. Times are the machine's, never a demo's moved clock."""
+    """Issues and checks test tokens. Times are the machine's, never a demo's moved clock."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
@@ -52,14 +47,6 @@ class TestIssuer:
     def token(self, claims: dict[str, Any]) -> str:
         """Return a signed token (JWT, HS256) for these claims."""
         return jwt.encode({"alg": "HS256"}, self._stamped(claims), self._signing, algorithms=["HS256"])
-
-    async def link(self, claims: dict[str, Any]) -> str:
-        """Return the code of a sign-in link for these claims; only a hash of it is kept."""
-        code = secrets.token_urlsafe(12)
-        expires = datetime.now(UTC) + timedelta(seconds=LIFETIME)
-        params = {"hash": _hash(code), "claims": Jsonb(claims), "expires": expires}
-        await self._database.run(sql("put_link"), params)
-        return code
 
     async def caller(self, token: str) -> Caller:
         """Return whom a token stands for; Unauthenticated for every other text.
@@ -78,15 +65,6 @@ class TestIssuer:
             caller = await self._caller(decoded.claims)
             self._known[token] = decoded.claims["exp"], caller
         return caller
-
-    async def caller_of_link(self, code: str) -> Caller:
-        """Return whom a sign-in link stands for."""
-        params = {"hash": _hash(code), "now": datetime.now(UTC)}
-        rows = await self._database.fetch(sql("read_link"), params)
-        if not rows:
-            raise Unauthenticated
-        await self._directory.refresh()
-        return await caller_from(rows[0].claims, self._database, self._directory)
 
     def _stamped(self, claims: dict[str, Any]) -> dict[str, Any]:
         now = int(time.time())
@@ -136,7 +114,3 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         reason=str(claims.get("reason", "")),
         organisations=organisations,
     )
-
-
-def _hash(code: str) -> bytes:
-    return hashlib.sha256(code.encode()).digest()

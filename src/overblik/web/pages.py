@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import secrets
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.dates import parse_interval
-from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError, TooLarge, Unprocessable
+from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError, Unprocessable
 from overblik.fhir.identifiers import CPR, D_ECPR, X_ECPR, Identifier, canonical, person_identifier_problem
 from overblik.fhir.strict_json import dumps
 from overblik.overview.context import Context
 from overblik.overview.sections.master_data import Person, master_data
 from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.trust.log.proofs import own_log
+from overblik.web.forms import own_form
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from overblik.web.site import Site
 
 LOG_ROWS = 200
-FORM_BYTES = 10_000
 _AN_INSTANT = timedelta(microseconds=1)
 
 
@@ -171,14 +169,14 @@ def _readable(media: str, body: bytes) -> str:
 
 async def look_up(site: Site, request: Request, session: Session) -> Response:
     """Open a patient by CPR; the same answer for hidden and absent."""
-    form = await _form(request, session)
+    form = await own_form(request, session)
     patient_id = await site.door.find(session.caller, *_identifier(form.get("cpr", "")))
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
 async def break_glass(site: Site, request: Request, session: Session) -> Response:
     """Break the glass for one person, and open the record."""
-    form = await _form(request, session)
+    form = await own_form(request, session)
     identifier = _identifier(form.get("cpr", ""))
     reason = form.get("reason", "")
     await break_the_glass(site.door, session.caller, *identifier, reason)
@@ -189,26 +187,12 @@ async def break_glass(site: Site, request: Request, session: Session) -> Respons
 
 async def sign_out(site: Site, request: Request, session: Session) -> Response:
     """End the session of this slot; the others stay."""
-    await _form(request, session)
+    await own_form(request, session)
     await site.sessions.end(session.slot, request.cookies.get(SESSION_COOKIE, ""))
     response = site.page("signed-out.html", request)
     response.delete_cookie(SESSION_COOKIE, path=f"/s/{session.slot}/", httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
-
-
-async def _form(request: Request, session: Session) -> dict[str, str]:
-    """Return a form's fields, if it is one of this session's; an error page can show them again."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > FORM_BYTES:
-            raise TooLarge("form-too-large", "The form is too large.")
-    fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    if not secrets.compare_digest(fields.get("form_token", "").encode(), session.form_token.encode()):
-        raise Forbidden("form-foreign", "This form is from another page; open it again.")
-    request.state.form = fields
-    return fields
 
 
 def _identifier(text: str) -> tuple[str, str]:

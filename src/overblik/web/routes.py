@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError, Unauthenticated
-from overblik.web import pages
+from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
+from overblik.web import pages, provider, sign_in
 from overblik.web.language import LANGUAGES
-from overblik.web.site import HEADERS, LANGUAGE_COOKIE, SESSION_COOKIE
+from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,17 +60,22 @@ _YEAR = 365 * 24 * 3600
 
 def web_routes(site: Site) -> list[Route]:
     """Return the routes of the pages; every method comes to us, so that a refusal is a page too."""
-    opened: tuple[tuple[str, OpenPage], ...] = (("/", front), ("/sign-in/{code}", sign_in), ("/static/{name}", static))
+    opened: tuple[tuple[str, OpenPage], ...] = (("/", front), ("/static/{name}", static), *sign_in.PAGES)
     return [
         *[Route(path, _answering(site, "GET", page), methods=METHODS) for path, page in opened],
         *[Route(path, _answering(site, method, _signed_in(page)), methods=METHODS) for method, path, page in PAGES],
+        *(
+            [Route(p, _answering(site, "", page), methods=METHODS) for p, page in provider.PAGES]
+            if site.provider
+            else []
+        ),
         Route("/{rest:path}", _answering(site, "", nothing), methods=METHODS),
     ]
 
 
 async def front(site: Site, request: Request) -> Response:
     """Say what this is, to whoever is not signed in."""
-    return site.page("front.html", request)
+    return site.page("front.html", request, providers=site.login.providers)
 
 
 async def static(_: Site, request: Request) -> Response:
@@ -87,18 +92,6 @@ async def static(_: Site, request: Request) -> Response:
 async def nothing(_: Site, __: Request) -> Response:
     """Answer for every address that is no page."""
     raise NotFound
-
-
-async def sign_in(site: Site, request: Request) -> Response:
-    """Turn a sign-in link into a session in a slot of its own."""
-    if site.issuer is None:
-        raise Unauthenticated
-    caller = await site.issuer.caller_of_link(request.path_params["code"])
-    slot, cookie = await site.sessions.create(caller)
-    response = RedirectResponse(f"/s/{slot}/", 303, HEADERS)
-    secure = request.url.scheme == "https"
-    response.set_cookie(SESSION_COOKIE, cookie, path=f"/s/{slot}/", httponly=True, samesite="lax", secure=secure)
-    return response
 
 
 def _signed_in(page: Page) -> OpenPage:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from overblik.overview.service import Overviews
     from overblik.trust.access import Door
     from overblik.trust.log.heads import Heads
+    from overblik.trust.oidc.login import Login
+    from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
     from overblik.trust.sessions import Session, Sessions
-    from overblik.trust.tokens import TestIssuer
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -66,10 +67,12 @@ class Site:
     door: Door
     overviews: Overviews
     sessions: Sessions
-    issuer: TestIssuer | None
+    login: Login
+    provider: TestProvider | None
     directory: Directory
     heads: Heads
     mode: str
+    secure: bool = False
     templates: Environment = field(default_factory=environment)
 
     def page(
