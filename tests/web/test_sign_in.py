@@ -9,11 +9,11 @@ import pytest
 
 from overblik.app.runtime import providers_of
 from overblik.app.settings import Settings
-from overblik.demo.cast import INGER
+from overblik.demo.cast import INGER, NURSE
 from overblik.fhir.errors import OverblikError
 from overblik.trust.keyring import Keyring
 from overblik.trust.oidc.test_provider import TestProvider
-from tests.web.browse import CITIZEN, arrive, document, known, words
+from tests.web.browse import CITIZEN, arrive, document, known, sign_in, words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.conftest import World
+    from tests.web.browse import Tab
 
 
 async def out(world: World, **query: str) -> str:
@@ -140,3 +141,54 @@ def test_the_test_provider_does_not_start_in_production(tmp_path: Path) -> None:
         providers_of(settings)
     (found,) = providers_of(settings.model_copy(update={"mode": "demo"}))
     assert found.issuer.endswith("/test-provider")
+
+
+async def test_signing_out_everywhere_ends_every_session_of_the_person_and_of_nobody_else(world: World) -> None:
+    """A26: the next request of each is refused, in whatever browser and at whatever unit."""
+    await known(world)
+    nurse = await sign_in(world, NURSE.claims())
+    mine = [await sign_in(world, CITIZEN) for _ in range(3)]
+    listed = await mine[0].get("/sign-ins")
+    assert listed.text.count("Test-login") == 3
+    assert listed.text.count("denne side") == 1
+    out_ = await mine[0].post("/sign-out", {"everywhere": "1"})
+    assert "Alle dine login er afsluttet" in out_.text
+    assert [(await tab.get()).status_code for tab in mine] == [401] * 3
+    assert (await nurse.get()).status_code == 200
+
+
+async def prove(world: World, tab: Tab, person: str, path: str = "/prove?next=log") -> httpx.Response:
+    """Prove again who one is, choosing a test person at the provider; return the answer in the slot."""
+    place = (await tab.get(path)).headers["location"]
+    query = {k: v[0] for k, v in parse_qs(urlsplit(place).query).items()}
+    assert "Testpersoner" in (await world.http.get(place)).text, "a hint does not choose where it is to be proved"
+    back = await world.http.post("/test-provider/authorize", data={**query, "person": person})
+    return await world.http.get(back.headers["location"], follow_redirects=False)
+
+
+async def test_who_proves_again_who_they_are_gets_a_new_cookie_and_the_old_one_is_void(world: World) -> None:
+    """A25: also at step-up."""
+    assert world.run.provider is not None
+    await known(world)
+    tab = await sign_in(world, CITIZEN)
+    old = next(c.value for c in world.http.cookies.jar if c.path == f"{tab.base}/")
+    await world.run.database.run("update session set proved_at = proved_at - interval '1 hour'")
+    to = (await prove(world, tab, await world.run.provider.add(CITIZEN))).headers["location"]
+    done = await world.http.get(to)
+    assert done.headers["location"] == f"{tab.base}/log"
+    assert (await tab.get("/log")).status_code == 200
+    assert (await tab.get(headers={"Cookie": f"overblik_session={old}"})).status_code == 401
+    rows = await world.run.database.fetch("select now() - proved_at < interval '1 minute' as fresh from session")
+    assert [row.fresh for row in rows] == [True]
+    assert (await world.http.get(to)).status_code == 303, "the same person may prove it twice"
+
+
+async def test_nobody_proves_it_for_another_or_in_another_slot(world: World) -> None:
+    assert world.run.provider is not None
+    await known(world)
+    tab, other = await sign_in(world, CITIZEN), await sign_in(world, NURSE.claims())
+    to = (await prove(world, tab, await world.run.provider.add(NURSE.claims()))).headers["location"]
+    assert (await world.http.get(to)).status_code == 401
+    assert (await world.http.get(to.replace(tab.base, other.base))).status_code == 400
+    assert (await tab.get("/proved?proof=x")).status_code == 400
+    assert (await tab.get()).status_code == 200

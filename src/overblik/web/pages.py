@@ -185,16 +185,6 @@ async def break_glass(site: Site, request: Request, session: Session) -> Respons
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
-async def sign_out(site: Site, request: Request, session: Session) -> Response:
-    """End the session of this slot; the others stay."""
-    await own_form(request, session)
-    await site.sessions.end(session.slot, request.cookies.get(SESSION_COOKIE, ""))
-    response = site.page("signed-out.html", request)
-    response.delete_cookie(SESSION_COOKIE, path=f"/s/{session.slot}/", httponly=True, samesite="lax")
-    response.headers["Clear-Site-Data"] = '"cache"'
-    return response
-
-
 def _identifier(text: str) -> tuple[str, str]:
     """Return (system, value) of a CPR or replacement number as typed; Unprocessable for anything else."""
     cleaned = "".join(text.split()).replace("-", "").upper()

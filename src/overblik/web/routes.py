@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
-from overblik.web import pages, provider, sign_in
+from overblik.web import pages, provider, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -41,7 +41,10 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/raw/{id}", pages.raw),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
-    ("POST", "/s/{slot}/sign-out", pages.sign_out),
+    ("GET", "/s/{slot}/sign-ins", sign_ins.sign_ins),
+    ("GET", "/s/{slot}/prove", sign_ins.prove),
+    ("GET", "/s/{slot}/proved", sign_ins.proved),
+    ("POST", "/s/{slot}/sign-out", sign_ins.sign_out),
 )
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _STATIC = {

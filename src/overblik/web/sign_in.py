@@ -9,15 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from overblik.trust.oidc.claims import claims_of
 from overblik.trust.oidc.login import CALLBACK, MOST_SECONDS
+from overblik.trust.sessions import person_digest
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from starlette.requests import Request
 
     from overblik.trust.oidc.login import Begun, Done
-    from overblik.web.site import Site
+from overblik.web.site import Site
 
 MOST_HINT = 200
 
@@ -62,17 +61,16 @@ async def callback(site: Site, request: Request) -> Response:
 
 
 async def _arrived(site: Site, request: Request, done: Done) -> Response:
-    claims = await _claims(site, done)
-    caller = await site.sessions.caller(claims)
+    await site.directory.refresh()
+    caller = await site.sessions.caller(claims_of(done.provider, done.told, site.directory))
+    if "slot" in done.note:  # the session's cookie goes to its slot only: what was proved is carried there
+        proof = {**done.note, "person": person_digest(caller).hex()}
+        query = urlencode({"proof": site.login.seal.seal(proof, "proof", 60)})
+        return RedirectResponse(f"/s/{done.note['slot']}/proved?{query}", 303, HEADERS)
     slot, cookie = await site.sessions.create(caller, done.provider.name)
     response = RedirectResponse(f"/s/{slot}/", 303, HEADERS)
     set_session(site, request, response, slot, cookie)
     return response
-
-
-async def _claims(site: Site, done: Done) -> dict[str, Any]:
-    await site.directory.refresh()
-    return claims_of(done.provider, done.told, site.directory)
 
 
 def set_session(site: Site, request: Request, response: Response, slot: str, cookie: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,8 +17,6 @@ from overblik.web.language import LANGUAGES, Language, chosen, preferred
 from overblik.web.words import TABLES
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from starlette.requests import Request
 
     from overblik.overview.context import Origin
@@ -156,6 +155,7 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
         "soon": lambda moment: language.soon(moment, now),
         "days_since": lambda day: (now.astimezone(COPENHAGEN).date() - day).days,
         "clock": language.clock,
+        "real_time": lambda moment: language.time(moment, datetime.now(UTC)),
         "number": language.number,
         "local": lambda moment: moment.astimezone(COPENHAGEN).strftime("%Y-%m-%dT%H:%M"),
     }

@@ -66,7 +66,7 @@ class Login:
         self.providers = providers
         self.local: dict[str, Any] = {}
         self.address = address
-        self._seal = Seal(key)
+        self.seal = Seal(key)
 
     @cached_property
     def back(self) -> BackChannel:
@@ -103,7 +103,7 @@ class Login:
             "provider": provider.name,
         }
         kept |= {"again": int(time.time()) if again else 0}
-        return Begun(url, _cookie(state), self._seal.seal(kept, COOKIE, MOST_SECONDS))
+        return Begun(url, _cookie(state), self.seal.seal(kept, COOKIE, MOST_SECONDS))
 
     def cookie(self, state: str) -> str:
         """Return the name of the cookie that a sign-in under a state began with."""
@@ -111,7 +111,7 @@ class Login:
 
     def begun(self, state: str, cookies: Mapping[str, str]) -> dict[str, Any]:
         """Return what this browser began under a state; Malformed where it began nothing of the kind."""
-        kept = self._seal.open(cookies.get(_cookie(state), ""), COOKIE)
+        kept = self.seal.open(cookies.get(_cookie(state), ""), COOKIE)
         if kept is None or not secrets.compare_digest(kept["state"].encode(), state.encode()):
             raise _invalid("state")
         return kept
