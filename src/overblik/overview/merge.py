@@ -6,9 +6,8 @@ every member's origin, and says by which rule it was merged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from overblik.trust.entries import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """Entries that one exact key makes one; `rule` names the key, "" for a single entry."""
 
     members: tuple[Entry, ...]
@@ -40,11 +38,17 @@ class Merged:
 
 def merge(entries: Iterable[Entry], key: Callable[[Entry], Hashable | None], rule: str) -> list[Merged]:
     """Merge entries with the same exact key; an entry without a key stands alone."""
+    found: list[list[Entry]] = []
     groups: dict[Hashable, list[Entry]] = {}
     for entry in sorted(entries, key=_reference):
         exact = key(entry)
-        groups.setdefault(("alone", entry.reference) if exact is None else ("key", exact), []).append(entry)
-    return [Merged(tuple(g), rule if len(g) > 1 else "") for g in groups.values()]
+        if exact is None or exact not in groups:
+            found.append([entry])
+            if exact is not None:
+                groups[exact] = found[-1]
+        else:
+            groups[exact].append(entry)
+    return [Merged(tuple(group), rule if len(group) > 1 else "") for group in found]
 
 
 _reference = attrgetter("reference")

@@ -235,11 +235,14 @@ class Door:
             raise NotFound
         return str(rows[0].id)
 
-    async def log(self, caller: Caller, patient_id: str, limit: int) -> list[Any]:
-        """Return the log of a record, newest first; reading it is an entry of its own."""
+    async def log(self, caller: Caller, patient_id: str, limit: int, only: str = "") -> list[Any]:
+        """Return the newest entries of a record's log, those of one kind of reader where `only` says so.
+
+        Reading it is an entry of its own.
+        """
         require(caller, "read")
         place = await self.locate("Patient", patient_id)
-        params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit}
+        params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
         return await self.database.fetch(sql_for("read_log", caller.kind), params)
 
     async def sealed_log(self, caller: Caller, patient_id: str, size: int, limit: int) -> list[Any]:

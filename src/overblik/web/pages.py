@@ -49,7 +49,7 @@ async def _own_overview(site: Site, request: Request, session: Session) -> Respo
     as_of = _as_of(site, request)
     patient_id = await site.door.find(session.caller, CPR, session.caller.id)
     found = await site.overviews.build(session.caller, patient_id, as_of)
-    seen = [] if as_of else await site.door.log(session.caller, patient_id, LOG_ROWS)
+    seen = [] if as_of else await site.door.log(session.caller, patient_id, LOG_ROWS, only="professional")
     return site.page(
         "citizen.html",
         request,

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from overblik.fhir.dates import COPENHAGEN
 from overblik.web import arrange
+from overblik.web.fragments import BASE, Fragments
 from overblik.web.language import LANGUAGES, Language, chosen, preferred
 from overblik.web.words import TABLES
 
@@ -56,6 +57,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
 
 
@@ -73,6 +75,7 @@ class Site:
     mode: str
     secure: bool = False
     templates: Environment = field(default_factory=environment)
+    fragments: Fragments = field(default_factory=Fragments)
 
     def page(
         self,
@@ -90,7 +93,10 @@ class Site:
         context = {
             "session": session,
             "user": session.caller if session else None,
-            "base": base,
+            "base": BASE if base else "",
+            "kept": self.fragments.within(
+                language.code, now.astimezone(COPENHAGEN).date(), session.caller.kind if session else ""
+            ),
             "mode": self.mode,
             "now": now,
             "arrange": arrange,
@@ -99,7 +105,7 @@ class Site:
             **_functions(language, now),
             **values,
         }
-        body = self.templates.get_template(name).render(context)
+        body = self.templates.get_template(name).render(context).replace(BASE, base)
         return HTMLResponse(body, status, HEADERS)
 
 

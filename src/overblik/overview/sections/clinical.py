@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.identifiers import ICPC2, SKS
 from overblik.fhir.reading import code_of, display_of, episodes, extension, moment, token_of, words_of
@@ -198,10 +198,12 @@ class Result(Shown, frozen=True):
 def results(ctx: Context) -> list[Result]:
     """Return the measurements by code and unit, each newest first; merged by sample, code, unit, value."""
     merged = merge(ctx.of("Observation"), _result_key, "sample, code, unit, value")
-    groups: dict[tuple[str, str, str], list[Merged]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[_Measured, Entry]]] = {}
     for item in merged:
-        groups.setdefault(_measurement(item.newest), []).append(item)
-    found = [_result(ctx, key, items) for key, items in groups.items()]
+        newest = item.newest
+        measured = _measured(newest)
+        groups.setdefault(measured.what, []).append((measured, newest))
+    found = [_result(ctx, readings) for readings in groups.values()]
     return sorted(found, key=lambda r: (-(r.readings[0].at.timestamp() if r.readings[0].at else 0), r.name))
 
 
@@ -211,14 +213,6 @@ def _result_key(entry: Entry) -> tuple[Any, ...] | None:
     sample = resource.get("specimen", {}).get("identifier", {}).get("value")
     code = _code(resource.get("code", {}))
     return (sample, code, unit_of(resource), value_of(resource)) if sample and code else None
-
-
-@once
-def _measurement(entry: Entry) -> tuple[str, str, str]:
-    """Return what was measured, and in which unit: readings of one measurement stand together."""
-    code = entry.resource.get("code", {})
-    system, value = _code(code) or ("", words_of(code))
-    return system, value, unit_of(entry.resource)
 
 
 def unit_of(observation: Json) -> str:
@@ -243,36 +237,50 @@ def value_of(observation: Json) -> str:
     return "; ".join(inner)
 
 
-def _result(ctx: Context, key: tuple[str, str, str], items: list[Merged]) -> Result:
-    ordered = [m.newest for m in items]
-    if len(ordered) > 1:
-        ordered.sort(key=_time, reverse=True)
-    name, normal = _described(ordered[0])
-    return Result(name, key[1], key[2], normal, tuple([_reading(ctx, e) for e in ordered]))
+def _result(ctx: Context, found: list[tuple[_Measured, Entry]]) -> Result:
+    if len(found) > 1:
+        found.sort(key=_time, reverse=True)
+    last = found[0][0]
+    readings = [
+        Reading(entry.reference, m.at, m.value, m.flag, m.corrected, ctx.origin(entry, m.at)) for m, entry in found
+    ]
+    return Result(last.name, last.what[1], last.what[2], last.range, tuple(readings))
+
+
+def _time(found: tuple[_Measured, Entry]) -> float:
+    return found[0].time
+
+
+class _Measured(NamedTuple):
+    """What an Observation says; readings of one measurement, `what` in which unit, stand together."""
+
+    what: tuple[str, str, str]
+    time: float
+    at: datetime | None
+    value: str
+    flag: str
+    corrected: bool
+    name: str
+    range: str
 
 
 @once
-def _described(entry: Entry) -> tuple[str, str]:
-    """Return a measurement's name and its normal range."""
-    return words_of(entry.resource.get("code", {})), _range(entry.resource)
-
-
-@once
-def _time(entry: Entry) -> float:
-    return (clinical_time(entry) or entry.received).timestamp()
-
-
-def _reading(ctx: Context, entry: Entry) -> Reading:
-    at, value, flag, corrected = _measured(entry)
-    return Reading(entry.reference, at, value, flag, corrected, ctx.origin(entry, at))
-
-
-@once
-def _measured(entry: Entry) -> tuple[datetime | None, str, str, bool]:
-    """Return when, which value, with which flag, and whether it was corrected."""
-    flags = [code_of(i) for i in entry.resource.get("interpretation", ())]
-    corrected = entry.resource.get("status") in {"corrected", "amended"}
-    return clinical_time(entry), value_of(entry.resource), next((f for f in flags if f), ""), corrected
+def _measured(entry: Entry) -> _Measured:
+    resource = entry.resource
+    code = resource.get("code", {})
+    system, value = _code(code) or ("", words_of(code))
+    at = clinical_time(entry)
+    flags = [code_of(i) for i in resource.get("interpretation", ())]
+    return _Measured(
+        what=(system, value, unit_of(resource)),
+        time=(at or entry.received).timestamp(),
+        at=at,
+        value=value_of(resource),
+        flag=next((f for f in flags if f), ""),
+        corrected=resource.get("status") in {"corrected", "amended"},
+        name=words_of(code),
+        range=_range(resource),
+    )
 
 
 def _range(resource: Json) -> str:

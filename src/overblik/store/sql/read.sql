@@ -281,7 +281,8 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 
 -- name: read_log
 -- scope: patient
--- What was logged about one record, newest first; for the citizen. Reading it is logged too.
+-- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Reading it
+-- is logged too.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
 logged as (
@@ -298,4 +299,5 @@ from (select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
       ) e order by e.at desc, e.lid desc limit %(limit)s) a
      left join lateral (select r.type, r.source from resource r
                         where r.pid = a.pid and r.rid = a.evidence) ev on true
+where %(only)s::text in ('', a.actor_kind)
 order by a.at desc, a.lid desc;
