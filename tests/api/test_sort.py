@@ -27,13 +27,20 @@ def person(number: int) -> dict[str, Any]:
     names = [{"family": DRAW.choice(NAMES), "given": [DRAW.choice("ABC")]} for _ in range(DRAW.choice((0, 1, 1, 1, 2)))]
     born = {"birthDate": f"19{DRAW.randrange(40, 45)}-01-0{DRAW.randrange(1, 4)}"} if number % 4 else {}
     named = {"name": names} if names else {}
-    return {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": str(number)}], **named, **born}
+    sex = {"gender": DRAW.choice(["male", "female"])} if number % 3 else {}
+    told = {"meta": {"profile": [DRAW.choice(["http://x/a", "http://x/b", "urn:oid:1.2"])]}} if number % 5 else {}
+    led = [{"reference": f"Practitioner/{DRAW.choice('ABC')}"}, {"identifier": {"value": "1"}}]
+    by = {"generalPractitioner": led} if number % 2 else {}
+    own: dict[str, Any] = {"identifier": [{"system": "urn:x", "value": str(number)}]}
+    own |= {"deceasedDateTime": f"2026-11-0{DRAW.randrange(1, 4)}"} if number % 3 == 1 else {}
+    return {"resourceType": "Patient", **own, **named, **born, **sex, **told, **by}
 
 
 def weighed(number: int) -> dict[str, Any]:
     value = {"valueQuantity": kilo(DRAW.choice([70, 70.5, -3, 8, 100]))} if number % 5 else {}
     dated = {"effectiveDateTime": f"2026-11-0{DRAW.randrange(1, 4)}"} if number % 3 else {}
-    return {"resourceType": "Observation", "status": "final", "code": coded(f"{NPU}|W"), **value, **dated}
+    concept = DRAW.choice([coded(f"{NPU}|W"), coded(f"{NPU}|V") | {"text": "A"}, {"text": "X"}])
+    return {"resourceType": "Observation", "status": "final", "code": concept, **value, **dated}
 
 
 async def fill(world: World, make: Callable[[int], dict[str, Any]], count: int = 24) -> dict[str, dict[str, Any]]:
@@ -77,6 +84,14 @@ def weights(resource: dict[str, Any]) -> list[Any]:
     return [Decimal(str(resource["valueQuantity"]["value"]))] if "valueQuantity" in resource else []
 
 
+def codes(resource: dict[str, Any]) -> list[Any]:
+    return [coding["code"] for coding in resource["code"].get("coding", [])] or [resource["code"]["text"]]
+
+
+def doctors(resource: dict[str, Any]) -> list[Any]:
+    return [one["reference"] for one in resource.get("generalPractitioner", []) if "reference" in one]
+
+
 def updated(resource: dict[str, Any]) -> list[Any]:
     return [resource["meta"]["lastUpdated"]]
 
@@ -89,6 +104,12 @@ VALUES: dict[str, Callable[[dict[str, Any]], list[Any]]] = {
     "value-quantity": weights,
     "_lastUpdated": updated,
     "_id": lambda resource: [resource["id"]],
+    "death-date": days("deceasedDateTime"),
+    "code": codes,
+    "gender": lambda resource: [resource["gender"]] if "gender" in resource else [],
+    "identifier": lambda resource: [resource["identifier"][0]["value"]],
+    "general-practitioner": doctors,
+    "_profile": lambda resource: resource["meta"].get("profile", []),
 }
 
 
@@ -113,6 +134,9 @@ SORTS = [
     ("Patient", "birthdate,-_id"), ("Patient", "_lastUpdated"), ("Patient", "-_lastUpdated,given,-family,_id"),
     ("Patient", "_id"), ("Observation", "value-quantity"), ("Observation", "-value-quantity,date"),
     ("Observation", "-date,value-quantity,-_id"), ("Observation", "date"), ("Observation", "-_id"),
+    ("Patient", "gender,-identifier"), ("Patient", "-gender,family"), ("Patient", "general-practitioner,-_profile"),
+    ("Patient", "death-date"), ("Patient", "-death-date,_id"),  # a row without a date was 503
+    ("Patient", "-_profile,-general-practitioner,birthdate"), ("Observation", "code,-date"), ("Observation", "-code"),
 ]  # fmt: skip
 
 

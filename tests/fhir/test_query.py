@@ -360,7 +360,8 @@ def test_whatever_is_said_to_be_searchable_can_be_searched(kind: str) -> None:
      ("MedicationRequest", "-authoredon,_id", (Sort("authoredon", True), Sort("_id"))),
      ("Patient", "family,-given,birthdate,_lastUpdated",
       (Sort("family"), Sort("given", True), Sort("birthdate"), Sort("_lastUpdated"))),
-     ("Organization", "-name", (Sort("name", True),)), ("Observation", "value-quantity", (Sort("value-quantity"),))],
+     ("Organization", "-name", (Sort("name", True),)), ("Observation", "value-quantity", (Sort("value-quantity"),)),
+     ("Observation", "code,-subject,_profile", (Sort("code"), Sort("subject", True), Sort("_profile")))],
 )  # fmt: skip
 def test_a_search_is_sorted_by_what_has_an_order(kind: str, value: str, sort: tuple[Sort, ...]) -> None:
     assert parse_query(kind, [("_sort", value)]) == Query(kind, (), applied=(("_sort", value),), sort=sort)
@@ -368,7 +369,8 @@ def test_a_search_is_sorted_by_what_has_an_order(kind: str, value: str, sort: tu
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("Observation", "code"), ("Observation", "-date,code"), ("Observation", ""), ("Organization", "date"),
+    [("Patient", "deceased"), ("Observation", "-date,code-value-quantity"), ("Observation", ""),
+     ("Organization", "date"),
      ("Patient", "family,given,birthdate,_id,_lastUpdated"), ("Patient", "--family"), ("Patient", "family,")],
 )  # fmt: skip
 def test_another_order_is_refused_and_says_which_there_are(kind: str, value: str) -> None:

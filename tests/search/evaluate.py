@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.search import values
@@ -71,11 +74,67 @@ EVERYWHERE = ("_id", "_lastUpdated", "_has")
 
 
 def answer(population: Population, resource_type: str, pairs: list[tuple[str, str]]) -> list[str]:
-    """Return the ids of what a search finds, in its order."""
-    every = [r for r in population.visible(resource_type) if all(holds(population, r, n, v) for n, v in pairs)]
+    """Return the ids of what a search finds, in its order where it asks for none."""
+    criteria = [(name, value) for name, value in pairs if name != "_sort"]
+    every = [r for r in population.visible(resource_type) if all(holds(population, r, n, v) for n, v in criteria)]
     if resource_type in SHARED:
         return sorted(r["id"] for r in every)
     return [r["id"] for r in sorted(every, key=sort_key, reverse=True)]
+
+
+def sort_values(  # noqa: PLR0911 - one line a kind of parameter
+    population: Population, resource: Json, name: str
+) -> list[Any]:
+    """Return what a resource is ordered by where `_sort` names a parameter."""
+    kind = resource["resourceType"]
+    if name == "_id":
+        return [resource["id"]]
+    if name == "_lastUpdated":
+        return [population.updated]
+    if name == HEADLINE.get(kind):
+        return [sort_key(resource)]
+    param = PARAMS[kind][name]
+    stored = found(resource, param)
+    match param.kind:
+        case "token":
+            return [word for one in stored for word in words_of(one)]
+        case "string":
+            return [text[:60] for one in stored for text in map(values.folded, values.texts(one)) if text]
+        case "date":
+            return [covered[0] for one in stored if (covered := values.period(one))]
+        case "quantity":
+            with_value = [q for q in stored if "value" in q]
+            return [-math.inf if "<" in q.get("comparator", "") else Fraction(str(q["value"])) for q in with_value]
+        case "number":
+            return [Fraction(str(one)) for one in stored]
+        case "reference":
+            return [one["reference"] for one in stored if "reference" in one]
+    return stored
+
+
+def words_of(stored: Any) -> list[str]:
+    """Return the codes of a token, or the text of a concept that has none."""
+    found = [code for _, code in values.codings(stored) if code]
+    return found or ([stored["text"]] if isinstance(stored, dict) and "text" in stored else [])
+
+
+def in_order(population: Population, resources: list[Json], sort: str) -> bool:
+    """Say whether resources stand in the order of `_sort`; what has no value is less than what has one."""
+    rows = []
+    for resource in resources:
+        row = []
+        for key in sort.split(","):
+            least = min if not key.startswith("-") else max
+            stored = sort_values(population, resource, key.removeprefix("-"))
+            row.append((1, least(stored)) if stored else (0, 0))
+        rows.append(row)
+    for one, other in pairwise(rows):
+        for key, a, b in zip(sort.split(","), one, other, strict=True):
+            if a != b:
+                if (a > b) != key.startswith("-"):
+                    return False
+                break
+    return True
 
 
 def sort_key(resource: Json) -> datetime:

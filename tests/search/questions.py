@@ -107,7 +107,13 @@ class Asker:
         """Draw a type and its criteria."""
         near = self.pick(self.population.resources)
         kind = near["resourceType"]
-        return kind, [self.criterion(kind, near) for _ in range(self.pick((0, 1, 1, 1, 1, 2, 2, 3)))]
+        criteria = [self.criterion(kind, near) for _ in range(self.pick((0, 1, 1, 1, 1, 2, 2, 3)))]
+        return kind, criteria + ([("_sort", self.sort(kind))] if self.pick((True, False, False, False)) else [])
+
+    def sort(self, kind: str) -> str:
+        """Draw up to four keys."""
+        known = [*PARAMS[kind], "_id", "_lastUpdated"]
+        return ",".join(self.pick(("", "-")) + self.pick(known) for _ in range(self.pick((1, 1, 2, 3, 4))))
 
     def criterion(self, kind: str, near: Json | None, depth: int = 0) -> tuple[str, str]:
         """Draw one `name=value`: of the type itself, or along a chain."""

@@ -30,6 +30,11 @@ def branches(expression: str, root: str) -> tuple[Branch, ...]:
     return tuple(Branch(_keys(node, root), compile_node(_rooted(node))) for node in parts)
 
 
+def rooted_parts(expression: str, root: str) -> list[Node]:
+    """Return the trees of the same branches, which begin at `$this` or at a child of it."""
+    return [_rooted(node) for node in _parts(parse(expression)) if _fits(node, root)]
+
+
 def joined(expression: str) -> Callable[[Items], Items]:
     """Compile a union whose results are not compared with each other: what two alternatives find comes twice."""
     runs = [compile_node(node) for node in _parts(parse(expression))]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Malformed
 from overblik.fhir.index.catalogue import used
+from overblik.fhir.index.ordering import order_paths
 from overblik.fhir.index.parameters import with_customs
 from overblik.fhir.query.tree import DEFAULT_COUNT, MOST_COUNT, MOST_SORTS, Sort
 from overblik.fhir.query.values import refuse
@@ -39,14 +40,15 @@ def total(text: str) -> str:
 
 
 def sortable(resource_type: str) -> frozenset[str]:
-    """Return the parameters that `_sort` takes: those whose values are kept in an order."""
+    """Return the parameters that `_sort` takes: those whose values have an order."""
     return _sortable(resource_type, used().of(resource_type))
 
 
 @lru_cache(maxsize=1_000)
 def _sortable(resource_type: str, customs: tuple[Custom, ...]) -> frozenset[str]:
     known = with_customs(resource_type, customs)
-    return _OF_EVERY_TYPE | {code for code, param in known.items() if param.type in _ORDERED}
+    ordered = {c for c, param in known.items() if param.type in _ORDERED or order_paths(param, resource_type)}
+    return _OF_EVERY_TYPE | ordered
 
 
 _ORDERED = frozenset({"date", "number", "quantity", "string"})

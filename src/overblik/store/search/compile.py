@@ -41,7 +41,8 @@ logged as (
            coalesce(array_agg(version order by rid) filter (where rid is not null), '{}'), %(query)s, {values}
     from {disclosed} group by pid
 )
-select h.*, {place} as place{total} from hit h order by {h_order}"""
+select h.pid, h.rule, h.evidence, h.rid, h.type, h.id, h.version, h.received_at, h.body, {place} as place{total}
+from hit h order by {h_order}"""
 
 # Everyone who is counted is disclosed: an entry a patient, of no resource, and how many they gave to the sum.
 _COUNT: LiteralString = """
@@ -132,7 +133,7 @@ select type, id, version, received_at, body, rid, id as place{total} from shared
 where r.type = %(type)s and not r.deleted{criteria}
 order by r.id limit %(limit)s"""
 _SHARED_SORTED: LiteralString = """
-select h.*, {place} as place{total} from (
+select h.type, h.id, h.version, h.received_at, h.body, h.rid, {place} as place{total} from (
     select r.type, r.id, r.version, r.received_at, r.body, r.rid{keys} from shared_resource r{computed}
     where r.type = %(type)s and not r.deleted{criteria}
     order by {r_order} limit %(limit)s

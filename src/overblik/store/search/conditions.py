@@ -32,7 +32,7 @@ from overblik.fhir.query import (
 )
 from overblik.store.search.narrow import composites, exists, has_token, headline_dates, updated
 from overblik.store.search.near import near
-from overblik.store.search.scope import DIGITS, LAST, Condition, Scope, any_of, item
+from overblik.store.search.scope import DIGITS, JSON, LAST, READABLE, Condition, Scope, any_of, item
 from overblik.store.visibility import visible
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
         case Ids(ids):
             found = Condition("{r}.id = any(%({p}_ids)s::text[])", {"_ids": list(ids)})
         case FullText(words, whole):
-            found = Condition(_READABLE.replace("{test}", _CONTENT if whole else _NARRATIVE), {"_words": words})
+            test = READABLE.replace("{test}", _CONTENT if whole else _NARRATIVE)
+            found = Condition("coalesce(" + test + ", false)", {"_words": words})
         case Tokens() | Links():
             found = has_token(digests(criterion, scope))
         case Near():
@@ -61,16 +62,9 @@ def condition(criterion: Criterion, scope: Scope) -> Condition:
     return Condition(found.text.replace("{r}", scope.row), found.params)
 
 
-# A stored body begins inside `meta` (store/body.py).
-_JSON: LiteralString = """('{"meta":{"x":0' || convert_from({r}.body, 'UTF8'))::jsonb"""
 _QUERY: LiteralString = " @@ websearch_to_tsquery('danish', %({p}_words)s::text)"
-# Texts are what sources wrote: what PostgreSQL cannot read as jsonb, or make words of, does not match.
-_READABLE: LiteralString = (
-    'case when octet_length({r}.body) < 500000 and pg_input_is_valid(\'{"meta":{"x":0\' ||'
-    " convert_from({r}.body, 'UTF8'), 'jsonb') then {test} else false end"
-)
-_CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + _JSON + ", '[\"string\"]')" + _QUERY
-_NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + _JSON + " #>> '{text,div}', ''))" + _QUERY
+_CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + JSON + ", '[\"string\"]')" + _QUERY
+_NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + JSON + " #>> '{text,div}', ''))" + _QUERY
 
 
 def _of_others(criterion: Patients | Not | Either | All | Chain | Has, scope: Scope) -> Condition:

@@ -1,7 +1,8 @@
 """The order of a search as SQL: keys of a row, and the condition that a next page goes on by.
 
 Without `_sort`, or with a type's headline date alone, the order is that of an index (`sort_at`, `rid`).
-Any other is computed for each row that matches. A row without a value comes before all others where
+Any other is computed for each row that matches: dates, numbers and texts from the narrow rows, tokens,
+references and uris from the bodies. A row without a value comes before all others where
 the order ascends, after them where it descends; of several values the least counts where it ascends,
 the greatest where it descends. Every order ends in `rid`, so that pages neither repeat nor miss.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from overblik.fhir.index.ordering import READ, order_paths
 from overblik.fhir.index.parameters import headline_date, kept_as, number_of, parameter
+from overblik.store.search.scope import JSON, READABLE
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query, Sort
@@ -63,6 +66,12 @@ _LEAST: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
     "quantity": ("index_number x", "x.lo", "'-infinity'::numeric"),
     "string": ("index_string x", 'left(x.value, 60) collate "C"', "''"),
 }
+_READ: LiteralString = (
+    "from (select "
+    + READABLE.replace("{test}", JSON).replace("{r}", "r")
+    + " as body offset 0) b, unnest(%({p}_paths)s::text[]) p,"
+    " jsonb_path_query(b.body, p::jsonpath, '{}', true) v)"
+)
 _TYPES: dict[str, LiteralString] = {"date": "timestamptz", "string": "text"}
 
 
@@ -75,10 +84,13 @@ def _key(sort: Sort, scope: Scope, date: str) -> tuple[LiteralString, LiteralStr
         return "r.sort_at", "timestamptz", {}
     param = parameter(scope.type, sort.param)
     kind = param.type if param is not None else ""
-    table, value, least = _LEAST[kind]
     best: LiteralString = "max(" if sort.descending else "min("
+    if param is not None and kind in READ:
+        text = "coalesce((select " + best + """left(v #>> '{}', 60) collate "C") """ + _READ + ", '')"
+        return text, "text", {"_paths": list(order_paths(param, scope.type))}
+    table, value, least = _LEAST[kind]
     owner: LiteralString = "0" if scope.shared else "r.pid"
-    text: LiteralString = "coalesce((select " + best + value + ") from " + table + " where x.pid = " + owner
+    text = "coalesce((select " + best + value + ") from " + table + " where x.pid = " + owner
     text += " and x.rid = r.rid and x.param = any(%({p}_param)s::integer[])), " + least + ")"
     numbers = [number_of(scope.type, name) for name in kept_as(scope.type, sort.param)]
     return text, _TYPES.get(kind, "numeric"), {"_param": numbers}

@@ -34,6 +34,14 @@ class Condition(NamedTuple):
     params: dict[str, Any]
 
 
+# A stored body begins inside `meta` (store/body.py).
+BODY: LiteralString = """'{"meta":{"x":0' || convert_from({r}.body, 'UTF8')"""
+# Bodies are what sources wrote: what PostgreSQL cannot read as jsonb, or is very large, is not read.
+READABLE: LiteralString = (
+    "case when octet_length({r}.body) < 500000 and pg_input_is_valid(" + BODY + ", 'jsonb') then {test} end"
+)
+JSON: LiteralString = "(" + BODY + ")::jsonb"
+
 LAST = "\U0010ffff"
 """Sorts after every character in the C collation."""
 
