@@ -32,6 +32,7 @@ from overblik.fhir.errors import (
     Unauthenticated,
     Unavailable,
 )
+from overblik.fhir.index.catalogue import using
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import MAX_BYTES, dumps
 
@@ -109,7 +110,8 @@ class Api:
             headers=headers,
             body=body,
         )
-        return shaped(request, await route.interaction(self._services, request))
+        with using(self._services.parameters.current):  # for conditions; a search looks which there are
+            return shaped(request, await route.interaction(self._services, request))
 
     def _refusal(
         self, error: OverblikError, path: str, sent: Mapping[str, str], pairs: list[tuple[str, str]]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from overblik.trust.access import Disclosed, Door
     from overblik.trust.identity import Caller
     from overblik.trust.log.heads import Heads
+    from overblik.trust.search_parameters import SearchParameters
     from overblik.trust.work import Stored
     from overblik.trust.writer import Writer
 
@@ -43,6 +44,7 @@ class Services:
     inbox: Inbox
     overviews: Overviews
     heads: Heads
+    parameters: SearchParameters
     routes: Table
     software: str
     mode: str

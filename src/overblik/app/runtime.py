@@ -24,6 +24,7 @@ from overblik.trust.oidc.login import Login
 from overblik.trust.oidc.providers import BUILT_IN, built_in, read_providers
 from overblik.trust.oidc.test_provider import TestProvider
 from overblik.trust.organisations import Directory
+from overblik.trust.search_parameters import SearchParameters
 from overblik.trust.sessions import Sessions
 from overblik.trust.tokens import TEST_MODES, TestIssuer
 from overblik.trust.writer import Writer
@@ -46,6 +47,7 @@ class Runtime:
     directory: Directory
     door: Door
     heads: Heads
+    parameters: SearchParameters
     writer: Writer
     inbox: Inbox
     overviews: Overviews
@@ -97,7 +99,8 @@ async def runtime(
         directory = Directory(database)
         index_key = keyring.key("index")
         door = Door(database, clock, index_key, Cursors(keyring.key("cursor")))
-        writer = Writer(database, clock, RandomKeys(), index_key, directory)
+        parameters = SearchParameters(database)
+        writer = Writer(database, clock, RandomKeys(), index_key, directory, parameters)
         test = settings.mode in TEST_MODES
         yield Runtime(
             settings=settings,
@@ -107,6 +110,7 @@ async def runtime(
             directory=directory,
             door=door,
             heads=heads,
+            parameters=parameters,
             writer=writer,
             inbox=Inbox(writer),
             overviews=Overviews(door, directory),

@@ -24,6 +24,7 @@ from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
 from overblik.fhir import units
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
+from overblik.store.passes import keep_indexing
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
 from overblik.trust.log.heads import keep_signing
@@ -49,7 +50,15 @@ AGAIN = 0.5
 def application(run: Runtime) -> ASGIApp:
     """Return the application that serves a runtime."""
     services = Services(
-        run.door, run.writer, run.inbox, run.overviews, run.heads, ROUTES, __version__, run.settings.mode
+        run.door,
+        run.writer,
+        run.inbox,
+        run.overviews,
+        run.heads,
+        run.parameters,
+        ROUTES,
+        __version__,
+        run.settings.mode,
     )
 
     async def authenticate(token: str) -> Caller:
@@ -141,6 +150,7 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
                 works += [keep_index(run.database), recover(run)]
                 works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
+                works += [keep_indexing(run.database, run.keyring.key("index"), run.parameters.learn)]
                 tasks = [asyncio.create_task(work) for work in works]
                 tried.set()
                 try:

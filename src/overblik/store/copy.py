@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
+from overblik.fhir.index.catalogue import STANDARD
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, narrow_rows
 from overblik.store.plain import PlainTransaction
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from overblik.fhir.index.catalogue import Catalogue
     from overblik.store.database import Transaction
     from overblik.store.keys import Keys
     from overblik.store.unit import Staged
@@ -62,7 +64,7 @@ LOG_QUEUE: Columns = {"pid": "int8", "at": "timestamptz", "lid": "uuid"}
 
 
 class Overtaken(Exception):
-    """Somebody else tied an identifier to a record while this block was prepared; prepare it again."""
+    """Somebody tied an identifier to a record, or defined a search parameter, while a block was prepared: again."""
 
 
 @dataclass(slots=True)
@@ -97,9 +99,10 @@ class CopyUnit(Unit):
     """Collects the writes of one block; `flush` sends them."""
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], keys: Keys, index_key: bytes, now: datetime, ahead: ReadAhead
-    ) -> None:
-        super().__init__(PlainTransaction(connection), keys, index_key, now)
+        self, connection: psycopg.AsyncConnection[Any], keys: Keys, index_key: bytes, now: datetime, ahead: ReadAhead,
+        catalogue: Catalogue = STANDARD,
+    ) -> None:  # fmt: skip
+        super().__init__(PlainTransaction(connection), keys, index_key, now, catalogue)
         self._connection = connection
         self._ahead = ahead
         self._opened: dict[int, str] = {}
@@ -169,6 +172,7 @@ class CopyUnit(Unit):
         return changes
 
     async def _copy_new(self, new: list[Staged], rows: Mapping[tuple[int, int], dict[str, Any]]) -> None:
+        await self._require_catalogue()
         made = [rows[s.pid, s.rid] for s in new]
         for row in made:
             row["created_cid"] = row["cid"]
@@ -179,6 +183,12 @@ class CopyUnit(Unit):
             await self._copy(table, columns, narrow_rows(made, table))
         await self._copy("relation", RELATION, [r for s in new for r in _relations(s, rows[s.pid, s.rid])])
         await self._copy("membership", MEMBERSHIP, [m for s in new for m in _memberships(s)])
+
+    async def _require_catalogue(self) -> None:
+        """COPY asks nothing: what put_resource refuses is looked up here, after something was written as there."""
+        found = await self.transaction.fetch(sql("read_generation"))
+        if found[0].generation != self.catalogue.generation:
+            raise Overtaken
 
     async def _copy(self, table: LiteralString, columns: Columns, rows: list[dict[str, Any]]) -> None:
         if not rows:

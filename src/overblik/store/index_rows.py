@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from overblik.fhir.errors import Unavailable
 from overblik.fhir.index import INDEX_VERSION, IndexRow, Narrow, index_row
+from overblik.fhir.index.catalogue import used
 from overblik.fhir.index.digests import link
 from overblik.fhir.index.parameters import headline_date, number_of
 from overblik.store.queries import sql
@@ -44,7 +45,7 @@ MOST_PARTS = 32_767
 
 
 def indexed(resource: Json | None, key: bytes, pid: int, rid: int) -> dict[str, Any]:
-    """Return the index columns of a resource and what stands elsewhere.
+    """Return the index columns of a resource, by the context's catalogue, and what stands elsewhere.
 
     `narrow` has its rows by table, `words` its digests with proofs, `vocabulary` (parameter, text, token)
     of the texts under which a token is found.
@@ -61,6 +62,7 @@ def indexed(resource: Json | None, key: bytes, pid: int, rid: int) -> dict[str, 
         "sort_at": sort_at,
         "sort_to": row.span.end if row.span else None,
         "index_version": INDEX_VERSION,
+        "catalogue": used().generation,
         "link": link(key, f"{resource_type}/{resource['id']}").value if resource and "id" in resource else 0,
         "present": row.present,
         "vocabulary": [(number_of(resource_type, code), *found) for code, *found in sorted(row.vocabulary)],

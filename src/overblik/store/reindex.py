@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from psycopg import errors
+
 from overblik.fhir.index import INDEX_VERSION
+from overblik.fhir.index.catalogue import using
 from overblik.store.body import unpack
+from overblik.store.definitions import read_catalogue
 from overblik.store.index_rows import NARROW, NEVER, NOBODY, Dictionary, indexed, narrow_rows, shared_rid
 from overblik.store.queries import sql
 
@@ -37,16 +41,29 @@ async def reindex(database: Database, key: bytes, *, batch: int = BATCH) -> Asyn
     for name, work, beginning in (("read_stale", _records, _FIRST), ("read_stale_shared", _shared, _FIRST_SHARED)):
         place = beginning
         while True:
-            async with database.transaction() as transaction:
-                rows = await transaction.fetch(sql(name), place | wanted)
-                if not rows:
-                    break
-                await work(transaction, dictionary, rows, key)
+            try:
+                async with database.transaction() as transaction:
+                    rows = await transaction.fetch(sql(name), place | wanted)
+                    with using(await read_catalogue(transaction)):
+                        await work(transaction, dictionary, rows, key)
+            except errors.NotNullViolation:  # search parameters were defined meanwhile: the batch again, by them
+                continue
+            if not rows:
+                break
             place = {column: getattr(rows[-1], column) for column in beginning}
             yield len(rows)
 
 
 async def _records(transaction: Transaction, dictionary: Dictionary, rows: list[Any], key: bytes) -> None:
+    await put_records(transaction, dictionary, made_records(rows, key))
+
+
+async def _shared(transaction: Transaction, dictionary: Dictionary, rows: list[Any], key: bytes) -> None:
+    await put_shared(transaction, dictionary, made_shared(rows, key))
+
+
+def made_records(rows: list[Any], key: bytes) -> list[dict[str, Any]]:
+    """Return the index rows of patients' resources, by the context's catalogue."""
     made = []
     for row in rows:
         index = indexed(_resource(row), key, row.pid, row.rid)
@@ -58,16 +75,27 @@ async def _records(transaction: Transaction, dictionary: Dictionary, rows: list[
             "clinical_to": clinical.end if clinical else None,
         }
         made.append(index | span | {"pid": row.pid, "rid": row.rid})
-    await transaction.run_many(sql("put_index"), made)
-    await _narrow(transaction, dictionary, made)
+    return made
 
 
-async def _shared(transaction: Transaction, dictionary: Dictionary, rows: list[Any], key: bytes) -> None:
+def made_shared(rows: list[Any], key: bytes) -> list[dict[str, Any]]:
+    """Return the index rows of resources that belong to no patient, by the context's catalogue."""
     made = []
     for row in rows:
         rid = shared_rid(row.type, row.id)
         index = indexed(_resource(row), key, NOBODY, rid)
         made.append(index | {"pid": NOBODY, "rid": rid, "type": row.type, "id": row.id})
+    return made
+
+
+async def put_records(transaction: Transaction, dictionary: Dictionary, made: list[dict[str, Any]]) -> None:
+    """Write the index rows of patients' resources in place of those there are."""
+    await transaction.run_many(sql("put_index"), made)
+    await _narrow(transaction, dictionary, made)
+
+
+async def put_shared(transaction: Transaction, dictionary: Dictionary, made: list[dict[str, Any]]) -> None:
+    """Write the index rows of what belongs to no patient in place of those there are."""
     await transaction.run_many(sql("put_shared_index"), made)
     await _narrow(transaction, dictionary, made)
 

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.dates import Interval
 from overblik.fhir.errors import Conflict
+from overblik.fhir.index.catalogue import STANDARD, using
 from overblik.store.body import pack
 from overblik.store.index_rows import NARROW, Dictionary, indexed, narrow_rows, shared_rid
 from overblik.store.queries import sql
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from overblik.fhir.index.catalogue import Catalogue
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Transaction
     from overblik.store.keys import Keys
@@ -84,12 +86,15 @@ class StagedShared:
 
 
 class Unit:
-    """Collects one transaction's writes; `flush` sends them."""
+    """Collects one transaction's writes; `flush` sends them, indexed by `catalogue`, which must be in force."""
 
-    def __init__(self, transaction: Transaction, keys: Keys, index_key: bytes, now: datetime) -> None:
+    def __init__(
+        self, transaction: Transaction, keys: Keys, index_key: bytes, now: datetime, catalogue: Catalogue = STANDARD
+    ) -> None:
         self.transaction = transaction
         self.keys = keys
         self.now = now
+        self.catalogue = catalogue
         self._index_key = index_key
         self._staged: dict[tuple[int, int], Staged] = {}
         self._shared: dict[tuple[str, str], StagedShared] = {}
@@ -200,7 +205,8 @@ class Unit:
             await self.transaction.run_many(sql("put_" + table), narrow_rows(rows, table))
 
     def _row(self, staged: Staged, cid: int | None) -> dict[str, Any]:
-        index = indexed(staged.resource, self._index_key, staged.pid, staged.rid)
+        with using(self.catalogue):
+            index = indexed(staged.resource, self._index_key, staged.pid, staged.rid)
         clinical = index.pop("clinical")
         if clinical is None and staged.happened_at is not None:
             clinical = Interval(staged.happened_at, staged.happened_at)
@@ -264,6 +270,8 @@ class Unit:
 
     def _shared_row(self, staged: StagedShared, cid: int) -> dict[str, Any]:
         rid = shared_rid(staged.type, staged.id)
+        with using(self.catalogue):
+            index = indexed(staged.resource, self._index_key, NOBODY, rid)
         return {
             "rid": rid,
             "type": staged.type,
@@ -275,7 +283,7 @@ class Unit:
             "via": staged.via,
             "received_at": self.now,
             "cid": cid,
-            **indexed(staged.resource, self._index_key, NOBODY, rid),
+            **index,
         }
 
 

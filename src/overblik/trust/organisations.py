@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from overblik.fhir.errors import Conflict
 from overblik.fhir.identifiers import GLN, SOR, YDER, canonical, org_token
 from overblik.store.queries import sql
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database, Transaction
+    from overblik.trust.identity import Caller
 
 FRESH_FOR = 2.0
 """Seconds a copy is used; an organisation that changes is known everywhere within this."""
@@ -133,8 +135,15 @@ def tokens_of(unit: Organisation) -> list[str]:
     ]
 
 
-async def store_organisation(transaction: Transaction, resource: Json) -> None:
-    """Write the directory row of an Organization resource, in the transaction that stores it."""
+async def store_organisation(transaction: Transaction, caller: Caller, resource: Json) -> None:
+    """Write the directory row of an Organization resource, in the transaction that stores it.
+
+    Conflict where a registered source describes an organisation that it does not speak for.
+    """
+    if caller.kind != "system" and caller.organisations is not None:
+        own = {i.get("value") for i in resource.get("identifier", ())}
+        if not own & set(caller.organisations):
+            raise Conflict("not-your-organisation", "A source describes only its own organisations.")
     ids = {canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())}
     by_system = {identifier.system: identifier.value for identifier in ids}
     if SOR not in by_system:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Malformed, Unprocessable
+from overblik.fhir.index.catalogue import using
 from overblik.fhir.query import FullText, Ids, Patients
 from overblik.store.body import unpack
 from overblik.store.queries import sql
@@ -38,6 +39,11 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 
     The total is counted for the first page, in the same snapshot; the following ones have none.
     """
+    with using(query.catalogue):
+        return await _search(door, caller, query, text)
+
+
+async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     require(caller, "read")
     _require_record(caller, query)
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
@@ -76,10 +82,11 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     """Return how many resources a search finds that the caller may see."""
     require(caller, "read")
     _require_record(caller, query)
-    if is_shared(query.type):
-        compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
-    else:
-        compiled = compile_count(query, caller.kind, door.index_key, MOST_COUNTED)
+    with using(query.catalogue):
+        if is_shared(query.type):
+            compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
+        else:
+            compiled = compile_count(query, caller.kind, door.index_key, MOST_COUNTED)
     params = caller.params(door.clock.now(), "count", text) | compiled.params
     total = int((await _rows(door, caller, query, compiled, params))[0].total)
     if total > MOST_COUNTED:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.compartment import is_shared
-from overblik.fhir.errors import Conflict, Gone, Malformed, NotFound, PreconditionFailed, Unprocessable
+from overblik.fhir.errors import Gone, Malformed, NotFound, PreconditionFailed, Unprocessable
 from overblik.fhir.identifiers import PERSON_SYSTEMS, Identifier, canonical, person_identifier_problem
 from overblik.fhir.index import patient_references
 from overblik.fhir.references import parse_reference
@@ -19,10 +19,11 @@ from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
+from overblik.trust import shared
 from overblik.trust.access import is_versioned
 from overblik.trust.evidence import Durations, relations
-from overblik.trust.organisations import store_organisation
 from overblik.trust.rows import Row, as_row, unregistered
+from overblik.trust.search_parameters import require_current
 from overblik.trust.sources import source_of
 
 if TYPE_CHECKING:
@@ -94,9 +95,9 @@ class Work:
         known = self._read.keys() | self._new.keys()
         wanted = [name for name in dict.fromkeys(named) if name not in known and "\x00" not in name[1]]
         fetch = self.unit.transaction.fetch
-        if shared := [name for name in wanted if is_shared(name[0])]:
-            rows = await fetch(sql("load_shared_many"), _named(shared))
-            self._keep(shared, {(row.type, row.id): row for row in rows})
+        if nobodys := [name for name in wanted if is_shared(name[0])]:
+            rows = await fetch(sql("load_shared_many"), _named(nobodys))
+            self._keep(nobodys, {(row.type, row.id): row for row in rows})
         own = [name for name in wanted if not is_shared(name[0])]
         places = await fetch(sql("locate_own"), self._owned(own)) if own else []
         keys = {"pids": [p.pid for p in places], "rids": [p.rid for p in places]}
@@ -192,9 +193,8 @@ class Work:
         if row.deleted:
             return Stored(resource_type, resource_id, row.version, row.received_at, None)
         if is_shared(resource_type):
-            self.unit.stage_shared(
-                StagedShared(resource_type, resource_id, row.version + 1, None, row.source, self.caller.via)
-            )
+            gone = StagedShared(resource_type, resource_id, row.version + 1, None, row.source, self.caller.via)
+            await shared.stage(self.unit, self.caller, gone)
             return Stored(resource_type, resource_id, row.version + 1, self.now, None)
         staged = Staged(
             pid=row.pid, rid=row.rid, type=resource_type, id=resource_id, version=row.version + 1,
@@ -216,6 +216,7 @@ class Work:
         digest = hashlib.blake2b(f"{self.caller.via}|{query.type}|{query.applied}".encode(), digest_size=8).digest()
         lock = {"key": int.from_bytes(digest, "big", signed=True)}
         await self.unit.transaction.fetch(sql("lock_key"), lock)
+        await require_current(self.unit.transaction, query)
         if is_shared(query.type):
             compiled = compile_shared(query, self._index_key)
             params = compiled.params
@@ -349,13 +350,7 @@ class Work:
 
     async def _put_shared(self, resource: Json, version: int, source: str) -> Stored:
         staged = StagedShared(resource["resourceType"], resource["id"], version, resource, source, self.caller.via)
-        if staged.type == "Organization":
-            if self.caller.kind != "system" and self.caller.organisations is not None:
-                own = {i.get("value") for i in resource.get("identifier", ())}
-                if not own & set(self.caller.organisations):
-                    raise Conflict("not-your-organisation", "A source describes only its own organisations.")
-            await store_organisation(self.unit.transaction, resource)
-        self.unit.stage_shared(staged)
+        await shared.stage(self.unit, self.caller, staged)
         self._read[staged.type, staged.id] = Row(
             0, 0, version, False, staged.via, source, [], None, None, self.now, pack(resource),
         )  # fmt: skip

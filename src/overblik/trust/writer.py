@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from overblik.store.keys import Keys
     from overblik.trust.identity import Caller
     from overblik.trust.organisations import Directory
+    from overblik.trust.search_parameters import SearchParameters
 
 T = TypeVar("T")
 ATTEMPTS = 3
@@ -35,19 +36,22 @@ class Writer:
         keys: Keys,
         index_key: bytes,
         directory: Directory,
+        parameters: SearchParameters,
         durations: Durations | None = None,
     ) -> None:
         self.database = database
         self.clock = clock
         self.keys = keys
         self.directory = directory
+        self.parameters = parameters
         self._index_key = index_key
         self._durations = durations or Durations()
 
     async def write(self, caller: Caller, action: str, what: str, work: Callable[[Work], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit it durably, or leave nothing of it.
 
-        A lost race for the same id or key runs the work again, on what the winner left.
+        A lost race for the same id or key runs the work again, on what the winner left; so does a search parameter
+        that was defined meanwhile.
         """
         require(caller, "write")
         self.database.room.require()
@@ -58,6 +62,9 @@ class Writer:
             except errors.UniqueViolation:
                 continue
             except errors.NotNullViolation as error:
+                if error.diag.column_name == "index_version":
+                    await self.parameters.fresh()
+                    continue
                 if error.diag.column_name != "version":
                     raise
                 raise Conflict("changed-meanwhile", "Somebody else changed it meanwhile; read it again.") from None
@@ -72,7 +79,7 @@ class Writer:
         work: Callable[[Work], Awaitable[T]],
     ) -> T:
         now = self.clock.now()
-        unit = Unit(transaction, self.keys, self._index_key, now)
+        unit = Unit(transaction, self.keys, self._index_key, now, self.parameters.current)
         entry = caller.params(now, action, what) | {"rule": "system" if caller.kind == "system" else "own delivery"}
         result = await work(Work(unit, caller, self.directory, self._durations, self._index_key, entry))
         await unit.flush(caller.via, entry)

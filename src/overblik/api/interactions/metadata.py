@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from overblik.api.http import Response, require_json_answer
@@ -9,6 +10,8 @@ from overblik.api.matching import kept_types
 from overblik.api.negotiation import FHIR_JSON, FHIR_XML
 from overblik.api.patching import FORMATS
 from overblik.fhir.definitions import r4
+from overblik.fhir.errors import Unavailable
+from overblik.fhir.index.catalogue import used, using
 from overblik.fhir.query import searchable
 from overblik.fhir.strict_json import dumps
 from overblik.trust.access import is_versioned
@@ -78,9 +81,15 @@ def _resource(name: str, codes: set[str], routes: list[Route]) -> dict[str, Any]
         "conditionalUpdate": "conditionalUpdate" in codes,
         "conditionalDelete": "single" if "conditionalDelete" in codes else "not-supported",
         "referencePolicy": ["literal", "logical", "local"],
-        "searchParam": [{"name": code, "type": kind} for code, kind in searchable(name)],
+        "searchParam": [_parameter(name, code, kind) for code, kind in searchable(name)],
         **({"operation": operations} if operations else {}),
     }
+
+
+def _parameter(name: str, code: str, kind: str) -> dict[str, str]:
+    """Return one parameter; of those defined here, which SearchParameter says what it means."""
+    custom = used().find(name, code)
+    return {"name": code, "type": kind} | ({"definition": custom.param.url} if custom is not None else {})
 
 
 def _operations(routes: list[Route], resource_type: str) -> list[dict[str, str]]:
@@ -100,4 +109,8 @@ def _operations(routes: list[Route], resource_type: str) -> list[dict[str, str]]
 async def capabilities(services: Services, request: Request) -> Response:
     """Return the CapabilityStatement; open to everyone."""
     require_json_answer(request)
-    return Response(200, dumps(capability_statement(services, request.base, services.routes)))
+    known = services.parameters.current
+    with suppress(Unavailable):  # without a database, what was known last
+        known = await services.parameters.fresh()
+    with using(known):
+        return Response(200, dumps(capability_statement(services, request.base, services.routes)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
 from overblik.fhir.errors import Gone, Malformed, NotFound
+from overblik.fhir.index.catalogue import STANDARD, using
 from overblik.fhir.query import MOST_CRITERIA, Ids, parse_query
+from overblik.fhir.query.includes import INCLUDES
 from overblik.fhir.references import parse_reference
 from overblik.trust import history, searching
 from overblik.trust.access import Page
@@ -42,7 +45,7 @@ async def of_patient(services: Services, request: Request) -> Response:
 async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
     """Parse a search of one type; a List that it names (`_list`) is read as the caller, and stands for its members."""
     named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
-    query = parse_query(kind, [pair for pair in pairs if pair[0] != "_list"], lenient=request.lenient)
+    query = await parsed(services, request, kind, [pair for pair in pairs if pair[0] != "_list"])
     if len(named) > 1:
         raise Malformed("parameter-twice", "_list may stand only once.", expression="http._list")
     if len(named) + len(query.criteria) > MOST_CRITERIA:
@@ -51,6 +54,15 @@ async def query_of(services: Services, request: Request, kind: str, pairs: list[
         members = await _members(services, request, kind, name.removeprefix("List/"), query.as_of)
         query = replace(query, criteria=(Ids(members), *query.criteria))
     return replace(query, applied=(*query.applied, *named))
+
+
+async def parsed(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
+    """Parse a search. What the standard's parameters do not say may be this server's own, as they are just now."""
+    if not any(name in INCLUDES and "*" in value for name, value in pairs):
+        with suppress(Malformed), using(STANDARD):
+            return parse_query(kind, pairs)
+    with using(await services.parameters.fresh()):
+        return parse_query(kind, pairs, lenient=request.lenient)
 
 
 async def _members(

@@ -37,7 +37,7 @@ ATTEMPTS = 8
 _AGAIN = (
     Overtaken,
     psycopg.errors.UniqueViolation,
-    psycopg.errors.NotNullViolation,  # another version came between
+    psycopg.errors.NotNullViolation,  # another version came between, or a definition of a search parameter
     psycopg.errors.DeadlockDetected,
     psycopg.errors.SerializationFailure,
 )
@@ -100,6 +100,7 @@ class Taker:
             try:
                 return await self._take(block, caller, plain, before)
             except _AGAIN:
+                await self.runtime.parameters.fresh()
                 continue
         raise Unavailable("too-much-contention", "Too many writers at once; try again in a second.")
 
@@ -155,7 +156,8 @@ class Taker:
         own, targets = keys_of(list(lines), self._space)
         persons = [person for line in lines for person in line.persons]
         ahead = await read_ahead(PlainTransaction(self._connection), persons, own, targets)
-        unit = CopyUnit(self._connection, RandomKeys(), self._index_key, now, ahead)
+        known = self.runtime.parameters.current
+        unit = CopyUnit(self._connection, RandomKeys(), self._index_key, now, ahead, known)
         work = BlockWork(unit, caller, self.runtime.directory, Durations(), self._index_key)
         work.ahead = ahead
         for line in lines:

@@ -13,7 +13,7 @@ from overblik.fhir.definitions import SearchParameter, r4
 from overblik.fhir.errors import Issue, Unprocessable
 from overblik.fhir.fhirpath import FhirPathError, checked
 from overblik.fhir.fhirpath.compiler import derives
-from overblik.fhir.index.parameters import KEPT, component_type, standard
+from overblik.fhir.index.parameters import component_type, standard
 from overblik.fhir.query.grammar import PATIENT, modified
 from overblik.fhir.query.result import RESULT
 
@@ -104,8 +104,8 @@ def _of_base(param: SearchParameter) -> Iterator[Issue]:
 
 
 def _of_kind(resource: Json, param: SearchParameter) -> Iterator[Issue]:
-    if param.type not in KEPT and param.type != "composite":
-        yield _unsupported(f"type is composite or one of {', '.join(sorted(KEPT))}.", "type")
+    if param.type not in _FITTING and param.type != "composite":
+        yield _unsupported(f"type is composite or one of {', '.join(sorted(_FITTING))}.", "type")
     if not param.expression:
         yield _unsupported("An expression is needed: a FHIRPath that finds the values.", "expression")
     for name, (only, say) in _ONLY.items():
@@ -124,7 +124,7 @@ def _knows(param: SearchParameter, modifier: str) -> bool:
     """Say whether a modifier can be asked for; `type` stands for any type of resource that is a target."""
     if modifier == "Patient" and param.type == "reference":
         return True
-    return param.type in KEPT and modified(param, modifier) is not None
+    return param.type in _FITTING and modified(param, modifier) is not None
 
 
 def _of_expression(param: SearchParameter, base: str) -> Iterator[Issue]:
@@ -147,7 +147,7 @@ def _of_expression(param: SearchParameter, base: str) -> Iterator[Issue]:
 
 def _of_component(url: str, expression: str, base: str, elements: set[str]) -> Iterator[Issue]:
     kind = component_type(url)
-    if kind not in KEPT:
+    if kind not in _FITTING:
         yield _unsupported(f"{url[:200]!r} is no parameter of the standard that a composite can have.", "component")
         return
     stated = SearchParameter("", kind, (), "", "")

@@ -43,15 +43,19 @@ order by r.id, r.type limit %(limit)s for update skip locked;
 
 -- name: put_index
 -- scope: patient
--- The index columns of one row; what a block sees of its dates only grows.
+-- The index columns of one row, made by the definitions in force; what a block sees of its dates only grows.
 update resource r set tokens = %(tokens)s, headline = %(headline)s, sort_at = %(sort_at)s, sort_to = %(sort_to)s,
-    index_version = %(index_version)s, link = %(link)s, present = %(present)s,
+    index_version = case when %(catalogue)s = (select c.generation from search_catalogue c)
+        then %(index_version)s::smallint end,
+    link = %(link)s, present = %(present)s,
     clinical_from = least(r.clinical_from, %(clinical_from)s),
     clinical_to = greatest(r.clinical_to, %(clinical_to)s)
 where r.pid = %(pid)s and r.rid = %(rid)s;
 
 -- name: put_shared_index
 -- scope: shared
-update shared_resource r set rid = %(rid)s, tokens = %(tokens)s, index_version = %(index_version)s,
+update shared_resource r set rid = %(rid)s, tokens = %(tokens)s,
+    index_version = case when %(catalogue)s = (select c.generation from search_catalogue c)
+        then %(index_version)s::smallint end,
     link = %(link)s, present = %(present)s
 where r.id = %(id)s and r.type = %(type)s;

@@ -76,6 +76,8 @@ from resource where pid = %(pid)s and rid = %(rid)s;
 -- scope: patient
 -- Write the current version, of the change given or the one just begun. A version that came between leaves none
 -- for this one, which no row may be without: the transaction fails, without a question that must be answered first.
+-- So it does where the index row was made by definitions that are not those in force: what changes them waits for
+-- transactions that wrote something before (insert_change), and sees their rows (definitions.sql, begin_pass).
 insert into resource as r (pid, rid, type, id, version, body, deleted, source, via, origins, labels, others,
     clinical_from, clinical_to, recorded_at, received_at, created_cid, cid, fact_key, facets, tokens, headline, sort_at,
     sort_to, index_version, link, present)
@@ -83,7 +85,8 @@ values (%(pid)s, %(rid)s, %(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, 
     %(origins)s, %(labels)s, %(others)s, %(clinical_from)s, %(clinical_to)s, %(recorded_at)s, %(received_at)s,
     coalesce(%(cid)s::bigint, currval('change_cid')), coalesce(%(cid)s::bigint, currval('change_cid')),
     %(fact_key)s, %(facets)s, %(tokens)s, %(headline)s, %(sort_at)s, %(sort_to)s,
-    %(index_version)s, %(link)s, %(present)s)
+    case when %(catalogue)s = (select c.generation from search_catalogue c) then %(index_version)s::smallint end,
+    %(link)s, %(present)s)
 on conflict (pid, rid) do update set
     version = case when r.version = excluded.version - 1 then excluded.version end,
     body = excluded.body, deleted = excluded.deleted, source = excluded.source, via = excluded.via,
@@ -212,7 +215,9 @@ values (%(pid)s, 'permit', %(rule)s, null, %(rids)s, %(versions)s, %(query)s, :l
 insert into shared_resource as r (type, id, version, body, deleted, source, via, received_at, cid, rid, tokens,
     index_version, link, present)
 values (%(type)s, %(id)s, %(version)s, %(body)s, %(deleted)s, %(source)s, %(via)s, %(received_at)s, %(cid)s,
-    %(rid)s, %(tokens)s, %(index_version)s, %(link)s, %(present)s)
+    %(rid)s, %(tokens)s,
+    case when %(catalogue)s = (select c.generation from search_catalogue c) then %(index_version)s::smallint end,
+    %(link)s, %(present)s)
 on conflict (id, type) do update set
     version = excluded.version, body = excluded.body, deleted = excluded.deleted,
     source = excluded.source, via = excluded.via, received_at = excluded.received_at,

@@ -1,0 +1,104 @@
+"""Rows made by new definitions, while the server runs: one pass over a type, step by step.
+
+A pass begins after the definition is in force, so that whoever writes from then on writes by it, and goes on
+only when every transaction that may have begun before is over. So it needs to come by each row once. How far it
+is stands in the database and moves with the rows: after a kill it goes on where it was. When it is through,
+what the definitions find is complete, and the bits of those that ended are free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from psycopg import errors
+
+from overblik.fhir.compartment import is_shared
+from overblik.fhir.errors import OverblikError
+from overblik.fhir.index import INDEX_VERSION
+from overblik.fhir.index.catalogue import using
+from overblik.store.definitions import read_catalogue
+from overblik.store.index_rows import Dictionary
+from overblik.store.queries import sql
+from overblik.store.reindex import made_records, made_shared, put_records, put_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from overblik.store.database import Database, Transaction
+
+BATCH = 100
+EVERY, SOON = 1.0, 0.02
+REST = 2.0
+"""How long a server rests after each batch, in times of what the batch took."""
+log = structlog.get_logger()
+
+
+async def step(database: Database, key: bytes, *, batch: int = BATCH) -> int | None:
+    """Take one step; return how many rows were looked at, 0 where others are waited for, None where nothing is left."""
+    if not (await database.fetch(sql("read_generation")))[0].unmade:
+        return None
+    try:
+        return await database.retrying(lambda transaction: _step(transaction, key, batch))
+    except errors.NotNullViolation:  # the definitions changed meanwhile: nothing of the batch was written
+        return 0
+
+
+async def _step(transaction: Transaction, key: bytes, batch: int) -> int:
+    if not (await transaction.fetch(sql("try_indexer")))[0].mine:
+        return 0
+    going = await transaction.fetch(sql("read_pass"))
+    if not going:
+        await transaction.fetch(sql("begin_pass"))
+        return 0
+    (at,) = going
+    if not at.clear:
+        return 0
+    rows = await _rows(transaction, at, batch)
+    if not rows:
+        await transaction.run(sql("end_pass"), {"type": at.type, "generation": at.generation})
+        await transaction.run(sql("clear_definitions"))
+        return 0
+    with using(await read_catalogue(transaction)):
+        await _make(transaction, rows, key, shared=is_shared(at.type))
+    last = rows[-1]
+    place = {"sort_at": at.sort_at, "rid": at.rid, "id": last.id}
+    if not is_shared(at.type):
+        place = {"sort_at": last.place, "rid": last.rid, "id": ""}
+    await transaction.run_many(sql("move_pass"), [place | {"type": at.type, "count": len(rows)}])
+    return len(rows)
+
+
+async def _rows(transaction: Transaction, at: Any, batch: int) -> list[Any]:
+    params = {"type": at.type, "limit": batch}
+    if is_shared(at.type):
+        return await transaction.fetch(sql("read_pass_shared"), params | {"id": at.id})
+    return await transaction.fetch(sql("read_pass_rows"), params | {"sort_at": at.sort_at, "rid": at.rid})
+
+
+async def _make(transaction: Transaction, rows: list[Any], key: bytes, *, shared: bool) -> None:
+    """Write the rows that come out otherwise than they stand; most have nothing that a new definition finds."""
+    made = made_shared(rows, key) if shared else made_records(rows, key)
+    changed = [new for row, new in zip(rows, made, strict=True) if _differs(row, new)]
+    await (put_shared if shared else put_records)(transaction, Dictionary(), changed)
+
+
+def _differs(row: Any, new: dict[str, Any]) -> bool:
+    stands = (row.index_version, row.present, row.tokens)
+    return stands != (INDEX_VERSION, new["present"], new["tokens"])
+
+
+async def keep_indexing(database: Database, key: bytes, learned: Callable[[int], Awaitable[None]]) -> None:
+    """Take steps until cancelled, with rests between them; `learned` hears which generation is in force."""
+    while True:
+        began, found = monotonic(), None
+        try:
+            await learned((await database.fetch(sql("read_generation")))[0].generation)
+            found = await step(database, key)
+        except OverblikError as error:
+            log.warning("definitions.waiting", code=error.code)
+        except Exception:
+            log.exception("definitions.fault")
+        await asyncio.sleep(EVERY if found is None else SOON + REST * (monotonic() - began))

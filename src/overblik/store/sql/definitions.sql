@@ -1,0 +1,114 @@
+-- name: read_catalogue
+-- scope: shared
+-- The definitions in force, one row for each and type, with how much of the type's pass is done; one row
+-- without a number where there are none.
+select c.generation, p.number, p.definition, s.type, s.place, s.indexed, w.done, w.total
+from search_catalogue c
+left join search_parameter p on p.until is null
+left join search_place s on s.number = p.number
+left join search_pass w on w.type = s.type and w.generation >= p.since
+order by p.number, s.type;
+
+-- name: read_generation
+-- scope: shared
+-- How often the definitions have changed, and whether there are rows to be made by them.
+select c.generation, exists (select from search_pass) or exists (
+    select from search_place s join search_parameter p on p.number = s.number
+    where p.until is not null or not s.indexed) as unmade
+from search_catalogue c;
+
+-- name: read_definitions
+-- scope: shared
+-- Every definition with a place that is not free again.
+select p.number, p.id, p.definition, p.until is not null as ended, s.type, s.place
+from search_parameter p join search_place s on s.number = p.number;
+
+-- name: draw_parameter_number
+-- scope: shared
+select nextval('search_parameter_number')::integer as number;
+
+-- name: end_definition
+-- scope: shared
+update search_parameter set until = %(generation)s where number = %(number)s;
+
+-- name: put_definition
+-- scope: shared
+insert into search_parameter (number, id, definition, since)
+values (%(number)s, %(id)s, %(definition)s, %(generation)s);
+
+-- name: put_place
+-- scope: shared
+insert into search_place (type, place, number) values (%(type)s, %(place)s, %(number)s);
+
+-- name: next_generation
+-- scope: shared
+update search_catalogue set generation = generation + 1 returning generation;
+
+-- name: try_indexer
+-- scope: shared
+-- One process at a time makes rows by new definitions, a transaction long.
+select pg_try_advisory_xact_lock(7013203) as mine;
+
+-- name: begin_pass
+-- scope: cross
+-- Begin a pass over one type whose rows are not yet made by every definition, unless one is going on.
+insert into search_pass (type, generation, fence, total)
+select s.type, c.generation, pg_snapshot_xmax(pg_current_snapshot()),
+       (select count(*) from resource r where r.type = s.type)
+       + (select count(*) from shared_resource r where r.type = s.type)
+from search_catalogue c, search_place s join search_parameter p on p.number = s.number
+where p.until is not null or not s.indexed
+order by s.type limit 1
+returning type;
+
+-- name: read_pass
+-- scope: shared
+-- The pass that is going on, and whether what was under way when it began is over.
+select w.type, w.generation, w.total, w.done, w.sort_at::text as sort_at, w.rid, w.id,
+       pg_snapshot_xmin(pg_current_snapshot()) >= w.fence as clear
+from search_pass w order by w.type limit 1;
+
+-- name: read_pass_rows
+-- scope: cross
+-- The next rows of a pass. Their places are read before they are locked: a row that is moved meanwhile is its
+-- writer's, and the pass goes on from where it was.
+with k as materialized (
+    select r.pid, r.rid, r.sort_at from resource r
+    where r.type = %(type)s and (r.sort_at, r.rid) > (%(sort_at)s::timestamptz, %(rid)s)
+    order by r.sort_at, r.rid limit %(limit)s
+)
+select k.sort_at::text as place, r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.clinical_from,
+       r.tokens, r.present, r.index_version
+from k join resource r on r.pid = k.pid and r.rid = k.rid
+order by k.sort_at, k.rid for no key update of r;
+
+-- name: read_pass_shared
+-- scope: shared
+select r.type, r.id, r.version, r.received_at, r.body, r.tokens, r.present, r.index_version
+from shared_resource r where r.type = %(type)s and r.id > %(id)s
+order by r.id limit %(limit)s for no key update;
+
+-- name: move_pass
+-- scope: shared
+update search_pass set done = done + %(count)s, sort_at = %(sort_at)s::timestamptz, rid = %(rid)s, id = %(id)s
+where type = %(type)s;
+
+-- name: end_pass
+-- scope: shared
+-- Every row of the type was made by the definitions of the pass: those in force find all, and the places of
+-- those that ended are free.
+with made as (
+    update search_place s set indexed = true from search_parameter p
+    where s.type = %(type)s and p.number = s.number and p.until is null and p.since <= %(generation)s
+),
+freed as (
+    delete from search_place s using search_parameter p
+    where s.type = %(type)s and p.number = s.number and p.until <= %(generation)s
+)
+delete from search_pass where type = %(type)s;
+
+-- name: clear_definitions
+-- scope: shared
+-- Definitions that ended and have no place left.
+delete from search_parameter p
+where p.until is not null and not exists (select from search_place s where s.number = p.number);

@@ -1,0 +1,21 @@
+"""Writes of what belongs to no patient, with what follows from them for the server itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from overblik.trust.organisations import store_organisation
+from overblik.trust.search_parameters import follow
+
+if TYPE_CHECKING:
+    from overblik.store.unit import StagedShared, Unit
+    from overblik.trust.identity import Caller
+
+
+async def stage(unit: Unit, caller: Caller, staged: StagedShared) -> None:
+    """Add one version to a unit: an Organization is the directory's too, a SearchParameter what can be searched by."""
+    if staged.type == "Organization" and staged.resource is not None:
+        await store_organisation(unit.transaction, caller, staged.resource)
+    elif staged.type == "SearchParameter":
+        await follow(unit, caller, staged)
+    unit.stage_shared(staged)
