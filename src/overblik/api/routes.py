@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from overblik.api.interactions import (
     bundle,
+    consent,
     everything,
     history,
     lastn,
@@ -46,6 +47,8 @@ ROUTES = Table(
         Route("GET", "/Patient/{id}/$log", "$log", operations.log),
         Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
         Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
+        Route("POST", "/Consent", "create", consent.create),
+        Route("PUT", "/Consent/{id}", "update", consent.update),
         Route("GET", "/Observation/$lastn", "$lastn", lastn.lastn),
         Route("POST", "/Observation/$lastn", "$lastn", lastn.lastn),
         Route("GET", "/{type}/{id}/$meta", "$meta", operations.meta),

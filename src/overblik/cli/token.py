@@ -8,15 +8,13 @@ import typer
 
 from overblik.cli.console import current_settings, fail, out
 from overblik.cli.opened import with_runtime
-from overblik.fhir.identifiers import CPR, canonical, person_identifier_problem
+from overblik.fhir.identifiers import AUTHORISATION, CPR, canonical, person_identifier_problem
 from overblik.fhir.query import Query, Tokens
 from overblik.trust.identity import system_caller
 from overblik.trust.searching import search
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime
-
-AUTHORISATION = "https://autregweb.sst.dk"
 
 
 def token(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.demo import people
 from overblik.demo.people import Person
-from overblik.fhir.identifiers import GLN, SOR, YDER
+from overblik.fhir.identifiers import AUTHORISATION, GLN, SOR, YDER
 
 if TYPE_CHECKING:
     from overblik.demo.people import Town
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SYNTHETIC: Json = {"system": "urn:overblik:demo", "code": "synthetic", "display": "Syntetisk"}
 VALIDITY = "urn:overblik:extension:validity"
 ORG_TYPE = "urn:overblik:organisation-type"
-AUTHORISATION = "https://autregweb.sst.dk"
 
 
 @dataclass(frozen=True, slots=True)

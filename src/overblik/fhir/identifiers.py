@@ -18,6 +18,8 @@ REGIONAL_ECPR = tuple(f"urn:oid:1.2.208.176.1.6.1.3.{n}" for n in (177, 179, 181
 SOR = "urn:oid:1.2.208.176.1.1"
 YDER = "urn:oid:1.2.208.176.1.4"
 CVR = "http://cvr.dk"
+AUTHORISATION = "https://autregweb.sst.dk"
+"""Authorisation ids of health professionals."""
 GLN = "https://www.gs1.org/gln"
 SKS = "urn:oid:1.2.208.176.2.4"
 NPU = "http://npu-terminology.org"

@@ -91,10 +91,10 @@ def system_caller(reason: str) -> Caller:
     return Caller("system", "system", "Overblik", purpose="HSYSADMIN", reason=reason, organisations=None)
 
 
-Interaction = Literal["read", "write", "operate"]
+Interaction = Literal["read", "write", "operate", "consent"]
 _MAY: dict[Kind, frozenset[Interaction]] = {
-    "citizen": frozenset({"read"}),
-    "professional": frozenset({"read"}),
+    "citizen": frozenset({"read", "consent"}),
+    "professional": frozenset({"read", "consent"}),
     "source": frozenset({"read", "write", "operate"}),
     "system": frozenset({"read", "write", "operate"}),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from overblik.fhir.errors import Forbidden, Unprocessable
 from overblik.fhir.identifiers import sor_of_endpoint
 from overblik.store.queries import sql
+from overblik.trust.consent.rules import require_not_privacy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 def source_of(caller: Caller, resource: Json) -> str:
     """Return whose word a resource is: the organisation in meta.source, else the caller itself.
 
-    A registered source speaks only for its own organisations.
+    A registered source speaks only for its own organisations, and no system says who may look.
     """
+    require_not_privacy(resource)
     stated = str(resource.get("meta", {}).get("source", "")).split("#version", 1)[0]
     organisation = sor_of_endpoint(stated) or stated.rpartition("urn:oid:1.2.208.176.1.1#")[2]
     if caller.kind == "source" and caller.organisations is not None:

@@ -27,7 +27,7 @@ from overblik.trust.search_parameters import require_current
 from overblik.trust.sources import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from overblik.fhir.query import Query
@@ -65,14 +65,14 @@ class Work:
         directory: Directory,
         durations: Durations,
         index_key: bytes,
-        entry: Mapping[str, Any] | None = None,
+        entry: dict[str, Any] | None = None,
     ) -> None:
         self.unit = unit
         self.caller = caller
         self.directory = directory
         self.durations = durations
         self._index_key = index_key
-        self._entry = entry or {}
+        self.entry = entry or {}
         self._new: dict[tuple[str, str], Staged] = {}
         self._read: dict[tuple[str, str], Any] = {}
         self._persons: dict[tuple[Identifier, str], int] = {}
@@ -84,7 +84,7 @@ class Work:
 
     async def flush(self) -> None:
         """Send what is staged, so that a condition asked afterwards finds it; still the same transaction."""
-        await self.unit.flush(self.caller.via, self._entry)
+        await self.unit.flush(self.caller.via, self.entry)
 
     async def preload(self, named: Iterable[tuple[str, str]], resources: Iterable[Json]) -> None:
         """Lock and read what will be written or referred to, many with as few statements as one.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from overblik.clock import Clock
     from overblik.store.database import Database, Transaction
     from overblik.store.keys import Keys
-    from overblik.trust.identity import Caller
+    from overblik.trust.identity import Caller, Interaction
     from overblik.trust.organisations import Directory
     from overblik.trust.search_parameters import SearchParameters
 
@@ -47,13 +47,20 @@ class Writer:
         self._index_key = index_key
         self._durations = durations or Durations()
 
-    async def write(self, caller: Caller, action: str, what: str, work: Callable[[Work], Awaitable[T]]) -> T:
+    async def write(
+        self,
+        caller: Caller,
+        action: str,
+        what: str,
+        work: Callable[[Work], Awaitable[T]],
+        interaction: Interaction = "write",
+    ) -> T:
         """Run `work` in a transaction and commit it durably, or leave nothing of it.
 
         A lost race for the same id or key runs the work again, on what the winner left; so does a search parameter
         that was defined meanwhile.
         """
-        require(caller, "write")
+        require(caller, interaction)
         self.database.room.require()
         await self.directory.refresh()
         for _ in range(ATTEMPTS):

@@ -257,6 +257,10 @@ ACTIONS = {
     "delete": "slettede",
     "transaction": "leverede oplysninger",
     "break glass": "brugte værdispring",
+    "block": "satte en spærring",
+    "unblock": "ophævede en spærring",
+    "grant": "gav en fuldmagt",
+    "revoke": "tilbagekaldte en fuldmagt",
     "refused": "blev afvist",
 }
 CHANNELS = {"web": "Overbliks sider", "api": "Et fagsystem"}

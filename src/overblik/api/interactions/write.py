@@ -30,9 +30,7 @@ async def create(services: Services, request: Request) -> Response:
 
     A condition in the address, as some clients send it, is refused: passed over, it would make a second one.
     """
-    if stray := [name for name, _ in request.pairs if name not in SHOWN]:
-        say = "A create takes no search parameters; send the condition as If-None-Exist."
-        raise Malformed("parameter-unknown", say, expression=f"http.{stray[0][:64]}")
+    require_no_parameters(request)
     resource = _resource(request)
     stated = request.headers.get("if-none-exist")
     wanted = condition(request.type, stated, "http.If-None-Exist") if stated is not None else None
@@ -42,6 +40,13 @@ async def create(services: Services, request: Request) -> Response:
         return await work.current(*found) if found else await work.create(resource)
 
     return await _written(services, request, "create", request.type, work)
+
+
+def require_no_parameters(request: Request) -> None:
+    """Refuse a create whose address says more than where."""
+    if stray := [name for name, _ in request.pairs if name not in SHOWN]:
+        say = "A create takes no search parameters; send the condition as If-None-Exist."
+        raise Malformed("parameter-unknown", say, expression=f"http.{stray[0][:64]}")
 
 
 async def update(services: Services, request: Request) -> Response:
