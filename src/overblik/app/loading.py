@@ -12,7 +12,7 @@ from overblik.api.interactions.transaction import checked_entries, write_all
 from overblik.exchange.recognise import FHIR_MEDIA, media_of
 from overblik.fhir.errors import OverblikError
 from overblik.fhir.strict_json import load_object
-from overblik.trust.identity import require
+from overblik.trust.identity import require_kind
 from overblik.trust.intake import Settled
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _bundle(raw: bytes) -> Json:
 
 async def take_bundle(runtime: Runtime, caller: Caller, raw: bytes, body: Json) -> tuple[str, str, str]:
     """Write a transaction bundle's entries in one transaction, once."""
-    require(caller, "write")
+    require_kind(caller, "write")
     intake = runtime.inbox.intake
     iid = await intake.keep(caller, raw, FHIR_MEDIA)
     digest = hashlib.sha256(raw).digest()

@@ -83,7 +83,7 @@ class Inbox:
 
     async def receive(self, caller: Caller, raw: bytes, content_type: str) -> Receipt:
         """Take one message in. Raises only for what cannot be read, which is kept all the same."""
-        require(caller, "operate")
+        require(caller, "operate", "*", letters="cu")
         iid = await self.intake.keep(caller, raw, content_type)
         return await self._process(caller, raw, iid)
 

@@ -20,7 +20,7 @@ from overblik.store.index_rows import NARROW, Dictionary, indexed, narrow_rows, 
 from overblik.store.queries import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from overblik.fhir.index.catalogue import Catalogue
@@ -85,12 +85,25 @@ class StagedShared:
     via: str
 
 
+def _letter(staged: Staged | StagedShared) -> str:
+    return "d" if staged.resource is None else "c" if staged.version == 1 else "u"
+
+
+def anything(_: str, __: str) -> None:
+    """Let every write be, as a loader of the operator's does."""
+
+
 class Unit:
-    """Collects one transaction's writes; `flush` sends them, indexed by `catalogue`, which must be in force."""
+    """Collects one transaction's writes; `flush` sends them, indexed by `catalogue`, which must be in force.
+
+    `may` is told of each write (its type; `c`, `u` or `d`) and raises where the caller may not.
+    """
 
     def __init__(
-        self, transaction: Transaction, keys: Keys, index_key: bytes, now: datetime, catalogue: Catalogue = STANDARD
-    ) -> None:
+        self, transaction: Transaction, keys: Keys, index_key: bytes, now: datetime, catalogue: Catalogue = STANDARD,
+        may: Callable[[str, str], None] = anything,
+    ) -> None:  # fmt: skip
+        self._may = may
         self.transaction = transaction
         self.keys = keys
         self.now = now
@@ -144,10 +157,12 @@ class Unit:
 
     def stage(self, staged: Staged) -> None:
         """Add one version; a second one of the same resource in the same unit replaces the first."""
+        self._may(staged.type, _letter(staged))
         self._staged[staged.pid, staged.rid] = staged
 
     def stage_shared(self, staged: StagedShared) -> None:
         """Add one version of a resource that belongs to no patient."""
+        self._may(staged.type, _letter(staged))
         self._shared[staged.type, staged.id] = staged
 
     def touch(self, staged: Staged) -> None:

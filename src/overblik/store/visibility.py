@@ -114,9 +114,16 @@ def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False, parts:
     """
     blocked = _BLOCKED if given else _denied(_COVERS, "{row}.pid", parts)
     glass = _BROKEN_GLASS.replace("{same}", _same("g.pid", "{row}.pid", parts))
-    return _VISIBLE[kind].replace("{blocked}", blocked).replace("{glass}", glass).replace("{row}", row)
+    text = _VISIBLE[kind].replace("{blocked}", blocked).replace("{glass}", glass) + _REACHED
+    return "(" + text.replace("{row}", row) + ")"
 
 
+# An app reaches no further than its scopes: types at the person's own reach, or in the record in context.
+_REACHED: LiteralString = """ and (%(reach_user)s::text[] is null
+    or '*' = any(%(reach_user)s::text[]) or {row}.type = any(%(reach_user)s::text[])
+    or (('*' = any(%(reach_patient)s::text[]) or {row}.type = any(%(reach_patient)s::text[]))
+        and {row}.pid = any(%(reach_pids)s::bigint[])
+        and ({row}.others is null or {row}.others <@ %(reach_pids)s::bigint[])))"""
 _SELF: LiteralString = """exists (select from person_key k
     where k.system = %(system)s and k.value = %(value)s and k.source = '' and {same})"""
 

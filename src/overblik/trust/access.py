@@ -122,7 +122,7 @@ class Door:
 
     async def read(self, caller: Caller, resource_type: str, resource_id: str) -> Disclosed:
         """Return the current version; NotFound for hidden and absent alike, Gone for deleted."""
-        require(caller, "read")
+        require(caller, "read", resource_type)
         if is_shared(resource_type):
             params = {"type": resource_type, "id": resource_id}
             rows = await self.database.look_up(sql("read_shared"), params)
@@ -141,7 +141,7 @@ class Door:
         self, caller: Caller, resource_type: str, resource_id: str, *, version: int | None = None
     ) -> list[Disclosed]:
         """Return the versions, newest first, or the one asked for; never an empty list."""
-        require(caller, "read")
+        require(caller, "read", resource_type)
         wanted = {"version": version, "limit": MOST_VERSIONS}
         if is_shared(resource_type):
             params = {"type": resource_type, "id": resource_id, **wanted}
@@ -157,7 +157,7 @@ class Door:
 
     async def binary(self, caller: Caller, binary_id: str) -> tuple[Disclosed, str, bytes | None]:
         """Return a Binary, and content type and bytes where it stands for what was received."""
-        require(caller, "read")
+        require(caller, "read", "Binary")
         place = await self.locate("Binary", binary_id)
         params = self._params(caller, "read raw", f"Binary/{binary_id}", place)
         rows = await self.database.fetch(sql_for("read_raw", caller.kind), params)
@@ -177,7 +177,7 @@ class Door:
         resources come as entries with `deleted` and no content. With `first` the caller has now looked;
         on the very first look, what came before that instant is no news.
         """
-        require(caller, "read")
+        require(caller, "read", *types, letters="rs")
         place = await self.locate("Patient", patient_id)
         what = f"Patient/{patient_id}/{action}" + (f"?asOf={as_of.isoformat()}" if as_of else "")
         params = self._params(caller, action, what, place) | {"types": list(types), "as_of": as_of}
@@ -225,7 +225,7 @@ class Door:
 
     async def find(self, caller: Caller, system: str, value: str) -> str:
         """Return the id of a visible Patient with an identifier; NotFound otherwise. Both are logged."""
-        require(caller, "read")
+        require(caller, "read", "Patient", letters="s")
         token = token_digest(self.index_key, "Patient", "identifier", system, value)
         params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}
         rows = await self.database.fetch(sql_for("find_patient", caller.kind), params)
@@ -240,14 +240,14 @@ class Door:
 
         Reading it is an entry of its own.
         """
-        require(caller, "read")
+        require(caller, "read", "AuditEvent", letters="rs")
         place = await self.locate("Patient", patient_id)
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
         return await self.database.fetch(sql_for("read_log", caller.kind), params)
 
     async def sealed_log(self, caller: Caller, patient_id: str, size: int, limit: int) -> list[Any]:
         """Return the newest entries of a record's log among the first `size` leaves; NotFound where refused."""
-        require(caller, "read")
+        require(caller, "read", "AuditEvent", letters="rs")
         place = await self.locate("Patient", patient_id)
         params = self._params(caller, "read log", f"Patient/{patient_id}/$log", place)
         params |= {"size": size, "limit": limit}

@@ -14,7 +14,7 @@ from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
 from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
 from overblik.trust.access import Page, disclosed
-from overblik.trust.identity import require
+from overblik.trust.identity import require, require_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,7 +68,7 @@ class Part:
 
 async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: str, span: Span) -> Page:
     """Return one page of a resource's versions, newest first; NotFound for hidden and absent alike."""
-    require(caller, "read")
+    require(caller, "read", resource_type)
     scope = f"{caller.viewer}|history|{resource_type}/{resource_id}|{span.since}|{span.at}"
     before = _opened(door, span.cursor, scope)
     params = span.params() | {"before": before[0] if before else None}
@@ -86,7 +86,7 @@ async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: st
 
 async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) -> Page:
     """Return one page of the versions of a type ("" for every type), the last that became known first."""
-    require(caller, "read")
+    require(caller, "read", resource_type or "*", letters="rs")
     if not resource_type and caller.kind in {"citizen", "professional"}:
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
     scope = f"{caller.viewer}|history|{resource_type}|{span.since}|{span.at}"
@@ -110,7 +110,7 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
 
 async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str, moment: datetime) -> Disclosed:
     """Return a resource as it was known at an instant; NotFound where it was not known then."""
-    require(caller, "read")
+    require(caller, "read", resource_type)
     if is_shared(resource_type):
         params: dict[str, Any] = {"type": resource_type, "id": resource_id, "as_of": moment}
         rows = await door.database.fetch(sql("read_shared_as_of"), params)
@@ -128,7 +128,7 @@ async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str
 
 async def everything(door: Door, caller: Caller, patient_id: str, part: Part, text: str) -> Page:
     """Return one page of the record that a visible Patient opens; `text` is the request, for the log."""
-    require(caller, "read")
+    require(caller, "read", "Patient", *part.types, letters="rs")
     scope = f"{caller.viewer}|everything|{patient_id}|{part.types}|{part.since}|{part.start}|{part.end}"
     after = _opened(door, part.cursor, scope)
     place = await door.locate("Patient", patient_id)
@@ -156,7 +156,7 @@ async def last_observations(
 
     Only what is picked is read through the door, decided again and logged.
     """
-    require(caller, "read")
+    require(caller, "read", "Observation", letters="rs")
     place = await door.locate("Patient", patient_id)
     params = _params(door, caller, "lastn", text, place)
     rows = await door.database.fetch(sql_for("observations", caller.kind), params)
@@ -171,8 +171,10 @@ async def last_observations(
 
 async def shared(door: Door, caller: Caller, named: Iterable[tuple[str, str]]) -> list[Disclosed]:
     """Return those of the named (type, id) that belong to no patient and exist."""
-    require(caller, "read")
+    require_kind(caller, "read")
     wanted = [(kind, name) for kind, name in named if is_shared(kind) and "\x00" not in name]
+    if caller.reach is not None:
+        wanted = [one for one in wanted if caller.reach.covers("r", one[:1])]
     if not wanted:
         return []
     params = {"types": [kind for kind, _ in wanted], "ids": [name for _, name in wanted]}

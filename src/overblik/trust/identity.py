@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from overblik.fhir.errors import Forbidden
 from overblik.fhir.identifiers import CPR
+from overblik.trust.scopes import EVERYTHING, Reach
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +31,8 @@ class Caller(Struct, frozen=True):
 
     `id` is the CPR of a citizen, the authorisation id of a professional, the name of a source.
     `organisations` are those a registered source speaks for; None stands for a test gateway, which
-    delivers for any sender.
+    delivers for any sender. `app` is through which app the person asks, and `reach` how far that one
+    reaches; None is as far as the person.
     """
 
     kind: Kind
@@ -45,6 +47,8 @@ class Caller(Struct, frozen=True):
     on_behalf: str = ""
     organisations: tuple[str, ...] | None = ()
     channel: str = "api"
+    app: str = ""
+    reach: Reach | None = None
     request: UUID = field(default_factory=uuid4)
 
     @property
@@ -59,7 +63,8 @@ class Caller(Struct, frozen=True):
 
     def asking(self, *, channel: str = "", reason: str = "", request: UUID | None = None) -> Caller:
         """Return the caller for one new request; its id is the response's X-Request-Id."""
-        return replace(self, request=request or uuid4(), channel=channel or self.channel, reason=reason or self.reason)
+        through = f"app:{self.app}" if self.app else channel or self.channel
+        return replace(self, request=request or uuid4(), channel=through, reason=reason or self.reason)
 
     def params(self, now: datetime, action: str, query: str = "") -> dict[str, Any]:
         """Return the parameters that the door's statements share."""
@@ -83,6 +88,7 @@ class Caller(Struct, frozen=True):
             "purpose": self.purpose,
             "reason": self.reason,
             "query": query,
+            **(self.reach.params() if self.reach else EVERYTHING),
         }
 
 
@@ -100,7 +106,22 @@ _MAY: dict[Kind, frozenset[Interaction]] = {
 }
 
 
-def require(caller: Caller, interaction: Interaction) -> None:
-    """Refuse what this kind of caller may never do; decided before any look-up."""
+def require(caller: Caller, interaction: Interaction, *types: str, letters: str = "r") -> None:
+    """Refuse what this kind of caller may never do, and what its app has no scope for; decided before any look-up.
+
+    `types` and `letters` (of `cruds`) say what scopes must cover; an app never gets where nobody says it.
+    """
+    require_kind(caller, interaction)
+    require_scope(caller, letters, *types)
+
+
+def require_scope(caller: Caller, letters: str, *types: str) -> None:
+    """Refuse what a caller's app has no scope for."""
+    if caller.reach is not None and not caller.reach.covers(letters, types):
+        raise Forbidden("scope-missing", "Your token has no scope for this; ask for one that covers it.")
+
+
+def require_kind(caller: Caller, interaction: Interaction) -> None:
+    """Refuse what this kind of caller may never do, whatever its scopes."""
     if interaction not in _MAY[caller.kind]:
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")

@@ -44,7 +44,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 
 
 async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
-    require(caller, "read")
+    require(caller, "read", query.type, letters="s")
     _require_record(caller, query)
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
     after = door.cursors.open(query.cursor, scope) if query.cursor else ""
@@ -75,12 +75,14 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
         return await _rows(door, caller, query, linked, params | linked.params)
 
     more_of_it = await included(run, caller.kind, door.index_key, matches, query.includes)
+    if caller.reach is not None:  # what belongs to no patient is narrowed here; all else was in the statement
+        more_of_it = tuple(one for one in more_of_it if caller.reach.covers("r", (one.type,)))
     return Page(matches, cursor, total, more_of_it)
 
 
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     """Return how many resources a search finds that the caller may see."""
-    require(caller, "read")
+    require(caller, "read", query.type, letters="s")
     _require_record(caller, query)
     with using(query.catalogue):
         if is_shared(query.type):

@@ -15,7 +15,9 @@ from joserfc.jwk import OctKey
 
 from overblik.fhir.errors import Forbidden, Unauthenticated
 from overblik.fhir.identifiers import CPR, canonical
+from overblik.store.queries import sql
 from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
+from overblik.trust.scopes import Reach, parse_scopes
 from overblik.trust.sources import registered, require_name
 
 if TYPE_CHECKING:
@@ -113,4 +115,15 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         purpose=cast("Purpose", purpose) if purpose in PURPOSES else usual.get(kind, "TREAT"),
         reason=str(claims.get("reason", "")),
         organisations=organisations,
+        app=str(claims.get("app", "")),
+        reach=await _reach(claims, database),
     )
+
+
+async def _reach(claims: dict[str, Any], database: Database) -> Reach | None:
+    """Return how far claims with scopes reach: the whole record of the patient in context, whichever Patient it was."""
+    if "scope" not in claims:
+        return None
+    params = {"types": ["Patient"], "ids": [str(claims.get("patient", ""))]}
+    rows = await database.look_up(sql("locate"), params)
+    return Reach(parse_scopes(str(claims["scope"])), tuple(rows[0].pids) if rows else ())

@@ -9,7 +9,7 @@ from psycopg import errors
 from overblik.fhir.errors import Conflict, Unavailable
 from overblik.store.unit import Unit
 from overblik.trust.evidence import Durations
-from overblik.trust.identity import require
+from overblik.trust.identity import require_kind, require_scope
 from overblik.trust.work import Work
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Writer:
         A lost race for the same id or key runs the work again, on what the winner left; so does a search parameter
         that was defined meanwhile.
         """
-        require(caller, interaction)
+        require_kind(caller, interaction)
         self.database.room.require()
         await self.directory.refresh()
         for _ in range(ATTEMPTS):
@@ -86,7 +86,11 @@ class Writer:
         work: Callable[[Work], Awaitable[T]],
     ) -> T:
         now = self.clock.now()
-        unit = Unit(transaction, self.keys, self._index_key, now, self.parameters.current)
+
+        def may(resource_type: str, letter: str) -> None:
+            require_scope(caller, letter, resource_type)
+
+        unit = Unit(transaction, self.keys, self._index_key, now, self.parameters.current, may)
         entry = caller.params(now, action, what) | {"rule": "system" if caller.kind == "system" else "own delivery"}
         result = await work(Work(unit, caller, self.directory, self._durations, self._index_key, entry))
         await unit.flush(caller.via, entry)

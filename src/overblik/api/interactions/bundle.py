@@ -20,7 +20,7 @@ from overblik.fhir.dates import instant, parse_interval
 from overblik.fhir.errors import Malformed, OverblikError
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps, loads
-from overblik.trust.identity import require as require_caller
+from overblik.trust.identity import require_kind
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services
@@ -57,7 +57,7 @@ async def _transaction(services: Services, request: Request, entries: list[Json]
             _one(services, request, entries[number])  # what can never be answered undoes the transaction
     results: dict[int, Json] = {}
     if writes:
-        require_caller(request.caller, "write")
+        require_kind(request.caller, "write")
 
         async def work(work: Work) -> dict[int, Stored | None]:
             return await write_all(work, entries, writes, request.base)

@@ -31,7 +31,7 @@ async def process_message(services: Services, request: Request) -> Response:
     The answer is an Acknowledgement Bundle, fatal errors included; 4xx only for what cannot be read.
     """
     require_json_answer(request)
-    require_caller(request.caller, "operate")
+    require_caller(request.caller, "operate", "*", letters="cu")
     receipt = await services.inbox.receive(request.caller, request.body, request.headers.get("content-type", ""))
     return Response(200, receipt.answer)
 

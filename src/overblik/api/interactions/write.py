@@ -92,7 +92,7 @@ async def put_matched(
 async def patch(services: Services, request: Request) -> Response:
     """Change parts of a resource (https://hl7.org/fhir/R4/http.html#patch); If-Match is honoured."""
     require_json_answer(request)
-    require_caller(request.caller, "write")
+    require_caller(request.caller, "write", request.type, letters="u")
     change, if_match = change_of(request), request.if_match
 
     async def work(work: Work) -> Stored:
@@ -104,7 +104,7 @@ async def patch(services: Services, request: Request) -> Response:
 async def patch_matched(services: Services, request: Request) -> Response:
     """Change parts of the one resource that a condition finds; none is NotFound."""
     require_json_answer(request)
-    require_caller(request.caller, "write")
+    require_caller(request.caller, "write", request.type, letters="u")
     change, if_match, wanted = change_of(request), request.if_match, _condition(request)
 
     async def work(work: Work) -> Stored:
@@ -118,7 +118,7 @@ async def patch_matched(services: Services, request: Request) -> Response:
 
 async def delete(services: Services, request: Request) -> Response:
     """Mark a resource as deleted (https://hl7.org/fhir/R4/http.html#delete)."""
-    require_caller(request.caller, "write")
+    require_caller(request.caller, "write", request.type, letters="d")
     if_match = request.if_match
 
     async def work(work: Work) -> Stored:
@@ -132,7 +132,7 @@ async def delete_matched(services: Services, request: Request) -> Response:
 
     Where nothing is found there is nothing to do, and the answer is that of a deletion.
     """
-    require_caller(request.caller, "write")
+    require_caller(request.caller, "write", request.type, letters="d")
     if_match, wanted = request.if_match, _condition(request)
 
     async def work(work: Work) -> Stored | None:
@@ -159,7 +159,7 @@ async def _written(
 def _resource(request: Request) -> Json:
     """Return the resource sent, if the caller may write, its shape is right and it is of the type in the address."""
     require_json_answer(request)
-    require_caller(request.caller, "write")
+    require_caller(request.caller, "write", request.type, letters="c" if request.method == "POST" else "u")
     as_bytes = request.type == "Binary" and not request.media.endswith(("json", "fhir+xml"))
     resource = binary_of(request) if as_bytes else request.json()
     return local(checked(request.type, resource), request.base)

@@ -1,0 +1,163 @@
+"""Scopes narrow what a person may do through an app: before the look-up by type, and row by row in the decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from overblik.fhir.errors import Malformed
+from overblik.trust.scopes import parse_scopes
+from tests.conftest import NOW
+from tests.trust.stage import CPR, HOSPITAL, OTHER, encounter, patient, stage
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+GOOD = [
+    "patient/Observation.rs",
+    "patient/*.r",
+    "user/Patient.cruds",
+    "system/Encounter.cud",
+    "launch/patient openid fhirUser",
+]
+BAD = [
+    "", " ", "patient/Observation.sr", "patient/Observation.rsx", "patient/Observation.", "patient/Observation.rs ",
+    "patient/Observation.rs  openid", "patient%2FObservation.rs", "patient∕Observation.rs", "patient/Nothing.rs",
+    "patient/Observation.read", "user/*.*", "patient/Observation.rs?code:not=x", "patient/Observation.rs?category=lab",
+    "patient/Observation.rs?subject.name=x", "admin",
+    "PATIENT/Observation.rs", "launch/encounter", "patient/observation.rs",
+    "openid\nfhirUser", "x" * 3000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_scope_is_read_and_written_as_it_stands(text: str) -> None:
+    assert set(parse_scopes(text).text.split()) == set(text.split())
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a22_what_is_no_scope_is_refused_and_never_passed_over(text: str) -> None:
+    with pytest.raises(Malformed, match="scope-invalid"):
+        parse_scopes(text)
+    with pytest.raises(Malformed, match="scope-invalid"):
+        parse_scopes(f"openid {text}")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "within"),
+    [
+        ("patient/Observation.r", "patient/*.rs", True),
+        ("patient/*.rs", "patient/*.rs openid", True),
+        ("patient/*.rs", "patient/Observation.rs", False),
+        ("patient/Observation.cr", "patient/*.rs", False),
+        ("user/Observation.r", "patient/*.rs", False),
+        ("openid", "patient/*.rs", False),
+        ("patient/Observation.rs", "patient/Observation.r patient/Observation.s", False),
+    ],
+)
+def test_a_client_gets_no_more_than_it_is_registered_for(wanted: str, given: str, within: bool) -> None:
+    assert parse_scopes(wanted).within(parse_scopes(given)) is within
+
+
+def result(identifier: str) -> dict[str, Any]:
+    subject = {"reference": f"Patient/{identifier}"}
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": subject}
+
+
+async def two_patients(world: World) -> tuple[str, str]:
+    """Write two patients of one unit, each with an Observation; return their ids."""
+    first = await stage(world)
+    made = await world.post("/Patient", world.source(), patient(OTHER))
+    second = str(made.json()["id"])
+    for cpr, identifier in ((CPR, first), (OTHER, second)):
+        await world.post("/Encounter", world.source(), encounter(HOSPITAL, NOW, None, cpr))
+        assert (await world.post("/Observation", world.source(), result(identifier))).status_code == 201
+    return first, second
+
+
+DOCTOR = {"kind": "professional", "sub": "TEST1", "name": "Test Person", "role": "læge", "org": HOSPITAL}
+
+
+async def counted(world: World, path: str, who: dict[str, str]) -> int:
+    found = await world.get(path, who)
+    assert found.status_code == 200, found.text
+    return len(found.json().get("entry", []))
+
+
+async def test_an_app_reaches_no_further_than_its_types_and_the_patient_in_context(world: World) -> None:
+    mine, other = await two_patients(world)
+    doctor = world.token(**DOCTOR)
+    app = world.token(**DOCTOR, scope="patient/Observation.rs patient/Patient.r", patient=mine, app="Prøve")
+    wide = world.token(**DOCTOR, scope="patient/Observation.rs user/Patient.rs", patient=mine, app="Prøve")
+    nobody = world.token(**DOCTOR, scope="patient/*.rs", app="Prøve")
+    assert await counted(world, "/Observation", doctor) == 2
+    assert await counted(world, "/Observation", app) == 1
+    assert await counted(world, "/Observation", wide) == 1
+    assert await counted(world, "/Observation", nobody) == 0
+    assert await counted(world, f"/Observation?patient={other}", app) == 0
+    assert await counted(world, f"/Observation?patient={mine}&_include=Observation:subject", app) == 2
+    assert await counted(world, "/Observation?_include=Observation:subject", wide) == 2
+    assert await counted(world, "/Patient", wide) == 2
+    assert (await world.get(f"/Patient/{mine}", app)).status_code == 200
+    hidden, absent = await world.get(f"/Patient/{other}", app), await world.get(f"/Patient/{'0' * 32}", app)
+    assert (hidden.status_code, hidden.content) == (absent.status_code, absent.content)
+    assert hidden.status_code == 404
+    assert (await world.get(f"/Patient/{other}", wide)).status_code == 200
+    total = await world.get("/Observation?_summary=count", app)
+    assert total.json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/Encounter", "/Encounter/x", "/Condition?patient=x", "/Patient?identifier=x", "/Patient/x/$everything",
+        "/Patient/x/$overview", "/Patient/x/$log", "/Encounter/x/_history", "/Encounter/_history",
+        "/Observation/_history", "/Encounter/x/_history/1", "/?_type=Encounter", "/Binary/x",
+        "/Patient/x/Encounter", "/_history",
+    ],
+)  # fmt: skip
+async def test_z11_what_the_scopes_never_cover_is_403_whether_it_is_there_or_not(world: World, path: str) -> None:
+    mine, _ = await two_patients(world)
+    app = world.token(**DOCTOR, scope="patient/Observation.r patient/Patient.r", patient=mine, app="Prøve")
+    answers = [await world.get(path.replace("/x", f"/{name}"), app) for name in (mine, "0" * 32)]
+    assert [a.status_code for a in answers] == [403, 403]
+    assert answers[0].content == answers[1].content
+
+
+async def test_everything_and_chains_show_only_types_in_scope(world: World) -> None:
+    mine, _ = await two_patients(world)
+    app = world.token(**DOCTOR, scope="patient/Patient.rs patient/Observation.rs", patient=mine, app="Prøve")
+    found = (await world.get(f"/Patient/{mine}/$everything", app)).json()["entry"]
+    assert {e["resource"]["resourceType"] for e in found} == {"Patient", "Observation"}
+    assert (await world.get(f"/Patient/{mine}/$everything?_type=Encounter", app)).status_code == 403
+    assert await counted(world, "/Patient?_has:Encounter:patient:status=in-progress", world.token(**DOCTOR)) == 2
+    assert await counted(world, "/Patient?_has:Encounter:patient:status=in-progress", app) == 0
+    assert await counted(world, "/Patient?_has:Observation:patient:status=final", app) == 1
+    assert await counted(world, f"/Patient?_revinclude=*&_id={mine}", app) == 2
+
+
+async def test_an_app_writes_what_its_scopes_say_and_nothing_else(world: World) -> None:
+    mine = await stage(world)
+    source = {"kind": "source", "sub": "gateway", "name": "gateway"}
+    app = world.token(**source, scope="system/Observation.cr", app="Prøve")
+    made = await world.post("/Observation", app, result(mine))
+    assert made.status_code == 201
+    assert (await world.post("/Encounter", app, encounter(HOSPITAL, NOW, None))).status_code == 403
+    path = f"/Observation/{made.json()['id']}"
+    assert (await world.replace(path, app, made.json() | {"status": "amended"})).status_code == 403
+    assert (await world.http.delete(f"/fhir{path}", headers=app)).status_code == 403
+    entry = {"resource": encounter(HOSPITAL, NOW, None), "request": {"method": "POST", "url": "Encounter"}}
+    for kind in ("transaction", "batch"):
+        answer = await world.post("", app, {"resourceType": "Bundle", "type": kind, "entry": [entry]})
+        assert answer.status_code == 403 or answer.json()["entry"][0]["response"]["status"].startswith("403")
+    assert (await world.message(b"{}", app)).status_code == 403
+    assert await counted(world, "/Encounter", world.system()) == 0
+
+
+async def test_the_log_names_the_person_and_the_app(world: World) -> None:
+    mine, _ = await two_patients(world)
+    app = world.token(**DOCTOR, scope="patient/Patient.r", patient=mine, app="Prøve")
+    await world.get(f"/Patient/{mine}", app)
+    rows = await world.run.database.fetch("select actor, channel from access_log where action = 'read'")
+    assert [(row.actor, row.channel) for row in rows] == [("TEST1", "app:Prøve")]
