@@ -27,6 +27,7 @@ MATCH: dict[str, Callable[[str, Any], bool]] = {
     "number": values.number,
     "quantity": values.quantity,
     "uri": values.uri,
+    "special": values.near,
 }
 
 MODIFIED: dict[tuple[str, str], Callable[[str, Any], bool]] = {
@@ -216,31 +217,35 @@ def chained(population: Population, resource: Json, name: str, value: str) -> bo
     step stays in the record, or goes to what is nobody's.
     """
     step, _, rest = name.partition(".")
+    targets = led(population, resource, step, re.split("[.:]", rest)[0])
+    return any(holds(population, target, rest, value) for target in targets)
+
+
+def led(population: Population, resource: Json, step: str, then: str) -> list[Json]:
+    """Return what the caller sees of what `code` or `code:Type` refers to, of the types that have `then`."""
     code, _, kind = step.partition(":")
     if code in {"patient", "subject"}:
-        targets = [p for p in population.visible("Patient") if population.record(p) == population.record(resource)]
-    else:
-        param = PARAMS[resource["resourceType"]][code]
-        named = [r["reference"] for r in found(resource, param) if "reference" in r]
-        kinds = [kind] if kind else [t for t in param.targets if re.split("[.:]", rest)[0] in {*PARAMS[t], *EVERYWHERE}]
-        targets = [t for k in kinds for t in population.visible(k) if f"{k}/{t['id']}" in named]
-        targets = [t for t in targets if reachable(population, resource, t)]
-    return any(holds(population, target, rest, value) for target in targets)
+        return [p for p in population.visible("Patient") if population.record(p) == population.record(resource)]
+    param = PARAMS[resource["resourceType"]][code]
+    named = [r["reference"] for r in found(resource, param) if "reference" in r]
+    kinds = [kind] if kind else [t for t in param.targets if then in {*PARAMS[t], *EVERYWHERE}]
+    targets = [t for k in kinds for t in population.visible(k) if f"{k}/{t['id']}" in named]
+    return [t for t in targets if reachable(population, resource, t)]
 
 
 def has(population: Population, resource: Json, name: str, value: str) -> bool:
     """Say whether one that the caller sees refers to a resource, and the rest holds of that one."""
     _, kind, code, rest = name.split(":", 3)
+    return any(holds(population, other, rest, value) for other in referring(population, resource, kind, code))
+
+
+def referring(population: Population, resource: Json, kind: str, code: str) -> list[Json]:
+    """Return what the caller sees of a type that refers to a resource."""
     own = f"{resource['resourceType']}/{resource['id']}"
-    for other in population.visible(kind):
-        if code in {"patient", "subject"}:
-            refers_here = population.record(other) == population.record(resource)
-        else:
-            named = [r.get("reference") for r in found(other, PARAMS[kind][code])]
-            refers_here = own in named and reachable(population, resource, other)
-        if refers_here and holds(population, other, rest, value):
-            return True
-    return False
+    if code in {"patient", "subject"}:
+        return [r for r in population.visible(kind) if population.record(r) == population.record(resource)]
+    others = [r for r in population.visible(kind) if reachable(population, resource, r)]
+    return [r for r in others if own in [one.get("reference") for one in found(r, PARAMS[kind][code])]]
 
 
 def reachable(population: Population, one: Json, other: Json) -> bool:

@@ -105,6 +105,7 @@ PARAMS: dict[str, dict[str, Param]] = {
         "diagnosis": _param("reference", "diagnosis.condition", targets="Condition"),
         "reason-reference": _param("reference", "reasonReference", targets="Condition Observation"),
         "part-of": _param("reference", "partOf", targets="Encounter"),
+        "location": _param("reference", "location.location", targets="Location"),
     },
     "RiskAssessment": COMMON | {
         "identifier": _param("token", "identifier"),
@@ -121,6 +122,13 @@ PARAMS: dict[str, dict[str, Param]] = {
         "type": _param("token", "type"),
         "address-city": _param("string", "address.city"),
         "partof": _param("reference", "partOf", targets="Organization"),
+    },
+    "Location": COMMON | {
+        "identifier": _param("token", "identifier"),
+        "status": _param("token", "status"),
+        "name": _param("string", "name", "alias"),
+        "near": _param("special", "position"),
+        "organization": _param("reference", "managingOrganization", targets="Organization"),
     },
     "Practitioner": COMMON | {
         "identifier": _param("token", "identifier"),
@@ -146,7 +154,7 @@ COMPOSITES: dict[str, dict[str, tuple[tuple[str, ...], tuple[Param, ...]]]] = {
     }
 }
 """(where the elements lie, what each part of the value is asked of within one element)."""
-SHARED = frozenset({"Organization", "Practitioner"})
+SHARED = frozenset({"Organization", "Practitioner", "Location"})
 HEADLINE = {
     "Patient": "birthdate", "Observation": "date", "Encounter": "date", "RiskAssessment": "date", "Condition": "",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from overblik.fhir.strict_json import loads
 from tests.search.evaluate import CPR, Population
+from tests.search.paths import SHARED
 from tests.search.values import MEASURES
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ UNITS: tuple[Json, ...] = (
     *({"unit": "x", "system": "http://unitsofmeasure.org", "code": code} for code in MEASURES),
 )
 URLS = ("http://x/a", "http://x/a/b", "http://x/a/b/c", "http://x/ab", "urn:oid:1.2")
+PLACES = (
+    (55.6963, 12.5669), (55.7134, 12.5414), (56.1915, 10.17), (-17, 179.99), (-17, -179.99), (-17, 180), (89.95, 0),
+    (89.95, 180), (-89.999, 45), (0, 0),
+)  # fmt: skip
 _numbers = count(1)
 
 
@@ -235,6 +240,7 @@ class Maker:
             "diagnosis": [{"condition": r} for r in self.references("Condition") or ()],
             "reasonReference": self.references("Condition", "Observation"),
             "partOf": self.reference("Encounter"),
+            "location": [{"location": r} for r in self.references("Location") or ()],
         }
         return resource | {k: v for k, v in linked.items() if v}
 
@@ -257,6 +263,16 @@ class Maker:
         above = self.reference("Organization")
         return resource | ({"partOf": above} if above else {})
 
+    def Location(self) -> Json:
+        """Make a Location."""
+        place = st.sampled_from(PLACES).map(lambda at: {"latitude": at[0], "longitude": at[1]})
+        resource: Json = self.draw(members(
+            status=st.sampled_from(("active", "inactive")), name=maybe(words), position=maybe(place),
+            identifier=some(identifiers),
+        ))  # fmt: skip
+        above = self.reference("Organization")
+        return resource | ({"managingOrganization": above} if above else {})
+
     def Practitioner(self) -> Json:
         """Make a Practitioner."""
         resource: Json = self.draw(members(
@@ -267,7 +283,7 @@ class Maker:
     def make(self, kind: str, name: str) -> Json:
         """Make one resource, of one of the patients where its type belongs to any."""
         resource: Json = {"resourceType": kind, "id": name, **getattr(self, kind)()}
-        if kind not in {"Patient", "Organization", "Practitioner"}:
+        if kind not in {"Patient", *SHARED}:
             own = [p for p in self.made["Patient"] if p[0] == name[0]]  # a source writes of patients that it sent
             resource["subject"] = {"reference": f"Patient/{self.draw(st.sampled_from(own))}"}
         meta = self.draw(metas)
@@ -275,7 +291,7 @@ class Maker:
         return resource | ({"meta": meta} if meta else {})
 
 
-SHARED_FIRST = ("Organization", "Practitioner", "Organization")
+SHARED_FIRST = ("Organization", "Practitioner", "Organization", "Location", "Location")
 OF_PATIENTS = ("Observation", "Condition", "Encounter", "RiskAssessment")
 
 

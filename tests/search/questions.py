@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypothesis import strategies as st
 
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
-from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, SYSTEMS, URLS, WORDS, Ids
+from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
 from tests.search.values import MEASURES, UCUM, codings, texts
 
 if TYPE_CHECKING:
@@ -61,9 +61,15 @@ strings = st.sampled_from(PARTS)
 dates = st.builds(lambda p, d: p + d, st.sampled_from(PREFIXES), st.sampled_from(DATES + INSTANTS + MINUTES))
 numbers = st.builds(lambda p, n: p + n, st.sampled_from(PREFIXES), st.sampled_from(NUMBERS))
 quantities = st.builds(lambda n, u: n + u, numbers, st.sampled_from(UNITS))
+places = st.builds(
+    lambda place, far: f"{place[0]}|{place[1]}{far}", st.sampled_from(PLACES),
+    st.sampled_from(("", "|1|m", "|2400|m", "|2.6", "|2.6|km", "|1.5|[mi_i]", "|15|km", "|200|km", "|9000|km", "|20100",
+                     "|0.5||", "||m"))
+    .map(lambda far: far.rstrip("|")),
+)  # fmt: skip
 VALUES = {
     "token": tokens, "string": strings, "date": dates, "number": numbers, "quantity": quantities,
-    "uri": st.sampled_from(URLS),
+    "uri": st.sampled_from(URLS), "special": places,
 }  # fmt: skip
 
 
@@ -76,7 +82,7 @@ MODIFIERS = {
     "token": ("missing", "not", "not", "text", "text"),
     "string": ("missing", "exact", "contains"),
     "uri": ("missing", "below", "above"),
-    **dict.fromkeys(("date", "number", "quantity", "reference"), ("missing",)),
+    **dict.fromkeys(("date", "number", "quantity", "reference", "special"), ("missing",)),
 }
 _BELOW = st.sampled_from(("http://x", "http://x/a", "http://x/a/", "http://x/a/b/c", "http://x/a/b/c/d", "http://y/a"))
 MODIFIED = {
@@ -242,8 +248,9 @@ def asked_of(draw: st.DrawFn, kind: str, modifier: str, value: Any) -> str:
         text = draw(st.sampled_from([value] if isinstance(value, str) else list(value.values())))
         cut = draw(st.sampled_from((4, 7, 10, 99)))
         return f"{draw(st.sampled_from(PREFIXES))}{text[:cut]}"
-    if kind == "uri":
-        return str(value)
+    if kind in {"uri", "special"}:
+        far = draw(st.sampled_from(("|1|m", "|2.6|km", "|15", "|200|km")))
+        return str(value) if kind == "uri" else f"{value['latitude']}|{value['longitude']}{far}"
     if kind == "number":
         return f"{draw(st.sampled_from(PREFIXES))}{value}"
     digits, unit = draw(st.sampled_from(measured(value)) | st.just((str(value["value"]), "")))

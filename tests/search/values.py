@@ -286,3 +286,32 @@ def below(asked: str, stored: Any) -> bool:
 def above(asked: str, stored: Any) -> bool:
     """Say whether the asked url is, or goes on from, a stored one."""
     return "://" in stored and below(stored, bare(asked).rstrip("/"))
+
+
+# -- places
+
+RADIUS = 6_371_008.8
+"""Metres; the Earth as a sphere."""
+LENGTHS = {"": 1000.0, "km": 1000.0, "m": 1.0, "[mi_i]": 1609.344}
+
+
+def near(asked: str, stored: Any) -> bool:
+    """Say whether a position is within `latitude|longitude|distance|units`, by the angle between two vectors."""
+    latitude, longitude, distance, units = [*asked.split("|"), "", ""][:4]
+    one = direction(float(latitude), float(longitude))
+    other = direction(float(str(stored["latitude"])), float(str(stored["longitude"])))
+    cross = (
+        one[1] * other[2] - one[2] * other[1],
+        one[2] * other[0] - one[0] * other[2],
+        one[0] * other[1] - one[1] * other[0],
+    )
+    apart = math.atan2(math.hypot(*cross), sum(a * b for a, b in zip(one, other, strict=True))) * RADIUS
+    most = float(distance) * LENGTHS[units] if distance else 10_000
+    assert abs(apart - most) > 1e-3, "a place on the rim is nobody's"
+    return apart < most
+
+
+def direction(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """Return the vector from the middle of the Earth to a place."""
+    up, turn = math.radians(latitude), math.radians(longitude)
+    return math.cos(up) * math.cos(turn), math.cos(up) * math.sin(turn), math.sin(up)
