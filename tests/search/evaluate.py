@@ -74,6 +74,13 @@ CPR = "urn:oid:1.2.208.176.1.2"
 EVERYWHERE = ("_id", "_lastUpdated", "_has")
 
 
+class Filter(str):
+    """The text of a `_filter`, with what it means."""
+
+    __slots__ = ("meets",)
+    meets: Callable[[Population, Json], bool]
+
+
 def answer(population: Population, resource_type: str, pairs: list[tuple[str, str]]) -> list[str]:
     """Return the ids of what a search finds, in its order where it asks for none."""
     criteria = [(name, value) for name, value in pairs if name != "_sort"]
@@ -154,6 +161,8 @@ def holds(  # noqa: PLR0911 - one line a kind of parameter
 ) -> bool:
     """Say whether one `name=value` holds of a resource: any of its values will do."""
     kind = resource["resourceType"]
+    if isinstance(value, Filter):
+        return value.meets(population, resource)
     if name.startswith("_has:"):
         return has(population, resource, name, value)
     if "." in name:

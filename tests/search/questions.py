@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
+from tests.search.filters import draw_filter
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
 from tests.search.values import MEASURES, UCUM, codings, texts
@@ -114,11 +115,13 @@ class Asker:
         near = self.pick(self.population.resources)
         kind = near["resourceType"]
         criteria = [self.criterion(kind, near) for _ in range(self.pick((0, 1, 1, 1, 1, 2, 2, 3)))]
+        if self.pick((True, False, False, False)):
+            criteria = [("_filter", draw_filter(self, kind, near)), *criteria[:1]]
         return kind, criteria + ([("_sort", self.sort(kind))] if self.pick((True, False, False, False)) else [])
 
     def sort(self, kind: str) -> str:
         """Draw up to four keys."""
-        known = [*PARAMS[kind], "_id", "_lastUpdated"]
+        known = [name for name, param in PARAMS[kind].items() if param.kind != "special"] + ["_id", "_lastUpdated"]
         return ",".join(self.pick(("", "-")) + self.pick(known) for _ in range(self.pick((1, 1, 2, 3, 4))))
 
     def criterion(self, kind: str, near: Json | None, depth: int = 0) -> tuple[str, str]:

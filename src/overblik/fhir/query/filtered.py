@@ -18,7 +18,7 @@ from overblik.fhir.index.parameters import parameters
 from overblik.fhir.query import values
 from overblik.fhir.query.filter import Comparison, Expression, Joined, Step, read_filter, refuse
 from overblik.fhir.query.grammar import MOST_HOPS, MOST_STEPS, PATIENT, followed, knows, led, parser_of, referring
-from overblik.fhir.query.tree import MOST_VALUES, All, Dates, Either, Has, Not, Tokens, Updated
+from overblik.fhir.query.tree import MOST_VALUES, All, Dates, Either, Has, Missing, Not, Tokens, Updated
 
 if TYPE_CHECKING:
     from overblik.fhir.query.tree import Criterion, How
@@ -166,7 +166,7 @@ def _criterion(kind: str, name: str, param_type: str, test: Comparison) -> Crite
     if operator == "pr":
         if value not in {"true", "false"}:
             raise values.refuse(name, "pr takes true or false.")
-        return _asked(kind, f"{name}:missing", "false", test)
+        return _asked(kind, f"{name.partition(':')[0]}:missing", "false", test)
     if operator == "ne" and param_type in _UNEQUAL:
         return _unequal(kind, name, param_type, test)
     if param_type == "string":
@@ -207,7 +207,9 @@ def _unequal(kind: str, name: str, param_type: str, test: Comparison) -> Criteri
             f"{name} may have several values, and is not kept so that an unequal one is found: write not({path} eq …)."
         )
         raise refuse(test.at, text)
-    return All((_asked(kind, f"{name}:missing", "false", test), Not(equal)))
+    code = name.partition(":")[0]
+    there = Missing(code, False) if param_type == "composite" else _asked(kind, f"{code}:missing", "false", test)
+    return All((there, Not(equal)))
 
 
 _SIMPLE = re.compile(r"\(?(?P<path>\w+(?:\.[a-z]\w*)*)(?:\.as\(\w+\)|\s+as\s+\w+\)?)?\s*")
