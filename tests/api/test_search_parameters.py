@@ -24,7 +24,7 @@ def eyes(code: str) -> Json:
 
 
 def person(number: int, *colours: str, **more: Any) -> Json:
-    identifier = {"system": "urn:oid:1.2.208.176.1.2", "value": f"25124899{number:02}"}
+    identifier = {"system": "urn:own", "value": str(number)}
     return {"resourceType": "Patient", "identifier": [identifier], **more} | (
         {"extension": [eyes(colour) for colour in colours]} if colours else {}
     )
@@ -119,10 +119,11 @@ KINDS: list[tuple[str, Json, list[str], list[str]]] = [
      ["p=aage", "p:exact=Ågesen", "p:contains=gese", "_sort=p"], ["p=bo", "p:exact=aagesen"]),
     ("date", {"expression": "Patient.contact.period"},
      ["p=2026-03", "p=ge2026", "p=lt2026-06", "p:missing=false", "_sort=-p"], ["p=2027", "p=gt2026-03-31"]),
-    ("number", {"expression": "Patient.multipleBirth.ofType(integer)"}, ["p=2", "p=gt1", "_sort=p"], ["p=3", "p=lt2"]),
+    ("number", {"expression": "Patient.multipleBirth.ofType(integer)"},
+     ["p=2", "p=gt1", "_sort=p", "_sort=-p,_id"], ["p=3", "p=lt2"]),
     ("quantity", {"expression": "Patient.extension('http://x.dk/height').value.ofType(Quantity)"},
      ["p=180", "p=180||cm", "p=ge1.7|http://unitsofmeasure.org|m", "_sort=p"], ["p=179", "p=180||m"]),
-    ("uri", {"expression": "Patient.photo.url"}, ["p=http://x/a/b", "p:below=http://x/a"], ["p=http://x/a"]),
+    ("uri", {"expression": "Patient.photo.url"}, ["p=http://x/a/b", "p:below=http://x/a", "_sort=-p"], ["p=http://x/a"]),
     ("reference", {"expression": "Patient.contact.organization", "target": ["Organization"]},
      ["p=Organization/{org}", "p={org}", "p:Organization={org}", "p.name=%C3%86r%C3%B8", "p:Organization.name=aeroe",
       "_include=Patient:p"], ["p=Organization/other", "p.name=x"]),
@@ -278,8 +279,12 @@ async def test_what_is_withdrawn_is_no_parameter_any_more(world: World, way: str
     await written(world, person(1, "blue"))
     identifier = await define(world)
     path = f"/SearchParameter/{identifier}"
-    change: dict[str, Json] = {"retired": {"status": "retired"}, "other code": {"code": "iris"},
-                               "other base": {"base": ["Practitioner"], "expression": "Practitioner.gender"}}  # fmt: skip
+    elsewhere = {"base": ["Practitioner"], "expression": "Practitioner.gender"}
+    change: dict[str, Json] = {
+        "retired": {"status": "retired"},
+        "other code": {"code": "iris"},
+        "other base": elsewhere,
+    }
     if way == "deleted":
         response = await world.http.delete(f"/fhir{path}", headers=world.system())
     else:
@@ -344,6 +349,28 @@ async def test_the_statement_lists_what_can_be_asked_for_now(world: World) -> No
     assert "eye-colour" not in await stated()
     await index(world)
     assert (await stated())["eye-colour"] == {"name": "eye-colour", "type": "token", "definition": EYES["url"]}
+
+
+async def test_how_far_each_is_can_be_asked(world: World) -> None:
+    async def told() -> list[dict[str, Any]]:
+        response = await world.get("/SearchParameter/$indexing", world.system())
+        assert response.status_code == 200, response.text
+        parts = [{p["name"]: p for p in one["part"]} for one in response.json().get("parameter", [])]
+        return [{name: next(v for k, v in p.items() if k != "name") for name, p in one.items()} for one in parts]
+
+    assert await told() == []
+    await written(world, *(person(number, "blue") for number in range(4)))
+    base = {"base": ["Practitioner", "Patient"], "expression": "Patient.gender | Practitioner.gender"}
+    await define(world, base, indexed=False)
+    await next_rows(world, 3)
+    shared = {"code": "eye-colour", "definition": EYES["url"]}
+    assert await told() == [
+        {"base": "Patient", "percent": 75, "searchable": False, **shared},
+        {"base": "Practitioner", "percent": 0, "searchable": False, **shared},
+    ]
+    await index(world)
+    assert [one["searchable"] for one in await told()] == [True, True]
+    assert (await world.get("/SearchParameter/$indexing", world.citizen("2512489996"))).status_code == 403
 
 
 async def test_a_condition_can_ask_by_it(world: World) -> None:

@@ -20,9 +20,9 @@ from overblik.fhir.errors import OverblikError
 from overblik.fhir.index import INDEX_VERSION
 from overblik.fhir.index.catalogue import using
 from overblik.store.definitions import read_catalogue
-from overblik.store.index_rows import Dictionary
 from overblik.store.queries import sql
 from overblik.store.reindex import made_records, made_shared, put_records, put_shared
+from overblik.store.unit import DICTIONARY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +44,11 @@ async def step(database: Database, key: bytes, *, batch: int = BATCH) -> int | N
         return await database.retrying(lambda transaction: _step(transaction, key, batch))
     except errors.NotNullViolation:  # the definitions changed meanwhile: nothing of the batch was written
         return 0
+
+
+async def going(database: Database) -> Any:
+    """Return the pass that is going on (its type, how many rows of how many are done), None where there is none."""
+    return next(iter(await database.fetch(sql("read_pass"))), None)
 
 
 async def _step(transaction: Transaction, key: bytes, batch: int) -> int:
@@ -82,7 +87,7 @@ async def _make(transaction: Transaction, rows: list[Any], key: bytes, *, shared
     """Write the rows that come out otherwise than they stand; most have nothing that a new definition finds."""
     made = made_shared(rows, key) if shared else made_records(rows, key)
     changed = [new for row, new in zip(rows, made, strict=True) if _differs(row, new)]
-    await (put_shared if shared else put_records)(transaction, Dictionary(), changed)
+    await (put_shared if shared else put_records)(transaction, DICTIONARY, changed)
 
 
 def _differs(row: Any, new: dict[str, Any]) -> bool:
