@@ -20,7 +20,7 @@ import structlog
 
 from overblik.api.http import Request, Response, Services, shaped
 from overblik.api.matching import choose, matches
-from overblik.api.negotiation import outcome_in
+from overblik.api.negotiation import outcome_in, split
 from overblik.fhir.errors import (
     Full,
     Malformed,
@@ -31,6 +31,7 @@ from overblik.fhir.errors import (
     TooSlow,
     Unauthenticated,
     Unavailable,
+    Unsupported,
 )
 from overblik.fhir.index.catalogue import using
 from overblik.fhir.outcome import operation_outcome
@@ -50,6 +51,7 @@ SILENT, LONGEST = 20.0, 300.0
 """Seconds that a body may pause, and that it may take in all."""
 
 MOST_FORM = 256 * 1024
+FORM = "application/x-www-form-urlencoded"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _ALWAYS = (
     (b"cache-control", b"no-store, private"),
@@ -106,7 +108,7 @@ class Api:
             type=named.get("type", ""),
             id=named.get("id", ""),
             version=named.get("version", ""),
-            pairs=tuple(pairs + _form(body)) if path.endswith("/_search") else tuple(pairs),
+            pairs=tuple(pairs + _form(headers, body)) if path.endswith("/_search") else tuple(pairs),
             headers=headers,
             body=body,
         )
@@ -172,7 +174,10 @@ def _too_large() -> TooLarge:
     return TooLarge("body-too-large", f"The body is over {MAX_BYTES // 1024**2} MB; send it in parts.")
 
 
-def _form(body: bytes) -> list[tuple[str, str]]:
+def _form(headers: Mapping[str, str], body: bytes) -> list[tuple[str, str]]:
+    media, _ = split(headers.get("content-type", FORM))
+    if body and media != FORM:
+        raise Unsupported("content-type", f"Send a search as {FORM}.", expression="http.Content-Type")
     if len(body) > MOST_FORM:
         raise TooLarge("body-too-large", f"A form is at most {MOST_FORM // 1024} kB.")
     try:

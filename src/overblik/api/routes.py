@@ -56,6 +56,8 @@ ROUTES = Table(
         Route("GET", "/{type}/{id}/$meta", "$meta", operations.meta),
         Route("POST", "/{type}/{id}/$meta", "$meta", operations.meta),
         Route("GET", "/{type}/{id}/_history/{version}/$meta", "$meta", operations.meta),
+        Route("GET", "/Patient/{id}/*", "search-compartment", search_system.of_patient),
+        Route("POST", "/Patient/{id}/*/_search", "search-compartment", search_system.of_patient),
         Route("GET", "/Patient/{id}/{type}", "search-compartment", search.of_patient),
         Route("POST", "/Patient/{id}/{type}/_search", "search-compartment", search.of_patient),
         Route("POST", "/_search", "search-system", search_system.search),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
 
+MOST_LISTS = 10
 _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 """Parameters that a next page repeats, so that it looks as the first one does."""
 
@@ -43,16 +45,19 @@ async def of_patient(services: Services, request: Request) -> Response:
 
 
 async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
-    """Parse a search of one type; a List that it names (`_list`) is read as the caller, and stands for its members."""
+    """Parse a search of one type; Lists that it names (`_list`) are read as the caller, and stand for their members."""
     named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
     query = await parsed(services, request, kind, [pair for pair in pairs if pair[0] != "_list"])
     if len(named) > 1:
         raise Malformed("parameter-twice", "_list may stand only once.", expression="http._list")
     if len(named) + len(query.criteria) > MOST_CRITERIA:
         raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
-    for _, name in named:
-        members = await _members(services, request, kind, name.removeprefix("List/"), query.as_of)
-        query = replace(query, criteria=(Ids(members), *query.criteria))
+    for _, value in named:
+        lists = [name.strip().removeprefix("List/") for name in value.split(",")]
+        if len(lists) > MOST_LISTS:
+            raise Malformed("search-too-long", f"At most {MOST_LISTS} Lists at once.", expression="http._list")
+        members = [await _members(services, request, kind, name, query.as_of) for name in lists]
+        query = replace(query, criteria=(Ids(tuple(dict.fromkeys(chain(*members)))), *query.criteria))
     return replace(query, applied=(*query.applied, *named))
 
 

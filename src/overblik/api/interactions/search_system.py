@@ -9,6 +9,7 @@ from overblik.api.http import require_json_answer
 from overblik.api.interactions.search import asked, found_bundle, only_counts, opened, query_of
 from overblik.api.matching import kept_types
 from overblik.fhir.errors import Malformed
+from overblik.fhir.query import INCLUDES, includes
 from overblik.trust import searching
 from overblik.trust.access import Page
 
@@ -23,13 +24,16 @@ MOST_TYPES = 20
 async def search(services: Services, request: Request) -> Response:
     """Return one page of a search of each named type, one type after the other.
 
-    Every parameter must be one of every type. A page may end with a type, and the next begin with another.
+    Every parameter must be one of every type, and every include of one. A page may end with a type, and the next
+    begin with another.
     """
     require_json_answer(request)
     types = _types(request)
     pairs = [(name, value) for name, value in opened(services, request) if name not in {"_type", "_cursor"}]
-    queries = [await query_of(services, request, kind, pairs) for kind in types]
-    whole = replace(queries[0], applied=(("_type", ",".join(types)), *queries[0].applied))
+    queries = [await query_of(services, request, kind, _asked_of(kind, types, pairs)) for kind in types]
+    applied = dict.fromkeys(pair for query in queries for pair in query.applied if pair[0] in INCLUDES)
+    applied |= dict.fromkeys(queries[0].applied)
+    whole = replace(queries[0], applied=(("_type", ",".join(types)), *applied))
     cursor = request.one("_cursor")
     counts = only_counts(request, whole)
     total = None
@@ -39,6 +43,22 @@ async def search(services: Services, request: Request) -> Response:
         return found_bundle(services, request, whole, Page((), "", total))
     page = await _page(services, request, queries, cursor)
     return found_bundle(services, request, whole, replace(page, total=total))
+
+
+async def of_patient(services: Services, request: Request) -> Response:
+    """Search the record that a visible Patient opens for resources of several types."""
+    return await search(services, replace(request, type="", id="", pairs=(("patient", request.id), *request.pairs)))
+
+
+def _asked_of(kind: str, types: list[str], pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return what is asked of one type: every parameter, but includes of others only where they are of none."""
+    return [
+        (name, value)
+        for name, value in pairs
+        if name not in INCLUDES
+        or includes(kind, name, value)
+        or not any(includes(other, name, value) for other in types)
+    ]
 
 
 async def _page(services: Services, request: Request, queries: list[Query], cursor: str) -> Page:

@@ -15,7 +15,7 @@ definitions.py  what a SearchParameter resource defines
 """
 
 from overblik.fhir.query.definitions import definition
-from overblik.fhir.query.includes import Include
+from overblik.fhir.query.includes import INCLUDES, Include, includes
 from overblik.fhir.query.parse import parse_query, searchable
 from overblik.fhir.query.result import sortable
 from overblik.fhir.query.tree import (
@@ -52,6 +52,7 @@ from overblik.fhir.query.tree import (
 
 __all__ = [
     "DEFAULT_COUNT",
+    "INCLUDES",
     "MOST_COUNT",
     "MOST_CRITERIA",
     "MOST_SORTS",
@@ -82,6 +83,7 @@ __all__ = [
     "Updated",
     "Words",
     "definition",
+    "includes",
     "parse_query",
     "searchable",
     "sortable",

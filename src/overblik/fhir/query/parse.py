@@ -37,9 +37,10 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
     followed: list[tuple[Include, ...]] = []
-    result = {"_count": "", "_cursor": "", "_sort": "", "_total": "", "asOf": ""}
+    result: dict[str, str] = {}
     for name, value in pairs:
         if name in RESULT or (name == "_sort" and sort(resource_type, value)):
+            _only(name, result)
             result[name] = value
             applied += [(name, value)] if name in {"_sort", "asOf"} else []
             continue
@@ -68,15 +69,21 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     query = Query(
         resource_type,
         tuple(criteria),
-        count(result["_count"]),
-        result["_cursor"],
+        count(result.get("_count", "")),
+        result.get("_cursor", ""),
         tuple(applied),
-        sort(resource_type, result["_sort"]),
-        total(result["_total"]),
-        as_of(result["asOf"]),
+        sort(resource_type, result.get("_sort", "")),
+        total(result.get("_total", "")),
+        as_of(result.get("asOf", "")),
         tuple(dict.fromkeys(include for asked in followed for include in asked)),
     )
     return replace(query, catalogue=catalogue_for(query)) if used().by_type else query
+
+
+def _only(name: str, known: dict[str, str]) -> None:
+    """Refuse a parameter of the result that has stood before: it could not be told which is meant."""
+    if name in known:
+        raise Malformed("parameter-twice", f"{name} may stand only once.", expression=f"http.{name}")
 
 
 _FULL_TEXT: dict[str, Callable[[str], Criterion]] = {"_text": FullText, "_content": partial(FullText, whole=True)}
