@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.demo.cast import INGER, NURSE
 from tests.conftest import NOW
 from tests.trust.consents import (
     attorney,
@@ -24,6 +25,7 @@ from tests.trust.consents import (
     verified,
 )
 from tests.trust.stage import CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, about, encounter, patient, stage, write
+from tests.web.browse import told
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -243,3 +245,28 @@ async def test_a_change_names_the_version_it_replaces_and_is_in_the_log(world: W
     assert sorted((r.action, r.rule, r.outcome) for r in logged) == [
         ("block", "self", "permit"), ("block", "self", "permit"), ("unblock", "self", "permit"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["type", "entry"])
+async def test_z27_what_brought_a_blocked_entry_is_blocked_with_it(world: World, by: str) -> None:
+    """The bytes, document and Provenance of a message, also of one that comes after the block."""
+    await told(world)
+    citizen, nurse = world.citizen(INGER.cpr), world.professional(NURSE.unit.sor, NURSE.id)
+    plans = (await world.get("/CarePlan", citizen)).json()["entry"]
+    plan = f"CarePlan/{plans[0]['resource']['id']}"
+    provision = deny(of_type("CarePlan")) if by == "type" else deny(entry(plan))
+
+    async def carriers(who: dict[str, str]) -> dict[str, int]:
+        found = {}
+        for kind in ("Binary", "DocumentReference", "Provenance", "CarePlan"):
+            patient_id = await world.patient_id(INGER.cpr, who)
+            page = (await world.get(f"/Patient/{patient_id}/$everything?_type={kind}&_count=200", who)).json()
+            found[kind] = sum(e["search"]["mode"] == "match" for e in page.get("entry", ())) if "entry" in page else 0
+        return found
+
+    whole, before = await carriers(citizen), await carriers(nurse)
+    await say(world, citizen, consent(provision, INGER.cpr))
+    after = await carriers(nurse)
+    assert await carriers(citizen) == whole
+    assert all(after[kind] < before[kind] for kind in before), (before, after)
+    assert after["Provenance"] > 0, "other messages are still seen"

@@ -31,8 +31,8 @@ _IN_FORCE: LiteralString = """
       and (d.org is null or d.org = %(org)s or (d.sub_units and d.org = any(%(orgs)s::text[])))"""
 # A block hides what it touches at all; its exceptions show only what lies in them wholly.
 _COVERS: LiteralString = """(
-      (d.rid is null or d.rid = {row}.rid)
-      and (d.type is null or d.type = {row}.type)
+      (((d.rid is null or d.rid = {row}.rid) and (d.type is null or d.type = {row}.type))
+       or block_carries({row}.pid, {row}.rid, {row}.type, d.rid, d.type))
       and (d.source is null or d.source = {row}.source or d.source = any({row}.origins))
       and ((d.data_from is null and d.data_until is null) or {row}.type <> 'Patient')
       and (d.data_from is null or {row}.clinical_to is null or d.data_from < {row}.clinical_to)

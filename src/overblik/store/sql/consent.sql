@@ -9,13 +9,8 @@ where exists (select from resource q
 
 -- name: visible_entries
 -- scope: cross
--- Those of the entries named, by type and id, that are of the record and that the caller sees; with each the
--- rows that carry it: what its messages brought as their bytes, their document and their Provenance.
-select r.type, r.id, r.rid,
-       array(select c.rid from resource c
-             where c.pid = r.pid and c.type in ('Binary', 'DocumentReference', 'Provenance', 'MessageHeader')
-               and c.created_cid in (select r.cid union select h.cid from history h where h.pid = r.pid and h.rid = r.rid)
-            ) as carriers
+-- Those of the entries named, by type and id, that are of the record and that the caller sees.
+select r.type, r.id, r.rid
 from locator l join resource r on r.pid = l.pid and r.rid = l.rid
 where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]))
   and r.pid = any(%(pids)s::bigint[]) and not r.deleted and :visible:;

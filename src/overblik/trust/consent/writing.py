@@ -41,11 +41,11 @@ FOR_CITIZEN = "citizen"
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A Consent with what it comes to in one record; `rids` are the rows of single entries and what carries them."""
+    """A Consent with what it comes to in one record; `rids` are the rows of single entries."""
 
     resource: Json
     rules: Rules
-    rids: Mapping[str, tuple[int, ...]]
+    rids: Mapping[str, int]
 
 
 async def create(door: Door, writer: Writer, caller: Caller, resource: Json) -> Stored:
@@ -137,11 +137,11 @@ async def understand(work: Work, caller: Caller, resource: Json, params: Mapping
         _require_word(resource, rules)
     entries = entries_of(rules.blocks)
     split = [entry.partition("/") for entry in entries]
-    found: dict[str, tuple[int, ...]] = {}
+    found: dict[str, int] = {}
     if entries:
         wanted = {"types": [kind for kind, _, _ in split], "ids": [name for _, _, name in split]}
         rows = await work.unit.transaction.fetch(sql_for("visible_entries", caller.kind), {**params, **wanted})
-        found = {f"{row.type}/{row.id}": (row.rid, *row.carriers) for row in rows}
+        found = {f"{row.type}/{row.id}": row.rid for row in rows}
     if missing := [entry for entry in entries if entry not in found]:
         raise Unprocessable("consent-entry-unknown", UNKNOWN_ENTRY, expression=_where(resource, missing[0]))
     return Understood(resource, rules, found)
@@ -267,17 +267,15 @@ def rows_of(understood: Understood, pid: int, rid: int, number: Any) -> list[dic
     rows: list[dict[str, Any]] = []
 
     def add(rule: Rule, parent: int | None) -> None:
-        rids = understood.rids[rule.entry] if rule.entry else (None,)
-        for entry in rids if parent is None else rids[:1]:  # an exception shows the entry, and not what carries it
-            did = number()
-            rows.append({
-                "pid": pid, "did": did, "person": rule.person, "org": rule.org, "sub_units": rule.sub_units,
-                "rid": entry, "type": None if rule.entry and parent is None else rule.type, "source": rule.source,
-                "data_from": rule.data_from, "data_until": rule.data_until, "valid_from": rule.valid_from,
-                "valid_until": rule.valid_until, "parent": parent, "excepting": bool(rule.exceptions), "consent": rid,
-            })  # fmt: skip
-            for exception in rule.exceptions:
-                add(exception, did)
+        did = number()
+        rows.append({
+            "pid": pid, "did": did, "person": rule.person, "org": rule.org, "sub_units": rule.sub_units,
+            "rid": understood.rids[rule.entry] if rule.entry else None, "type": rule.type, "source": rule.source,
+            "data_from": rule.data_from, "data_until": rule.data_until, "valid_from": rule.valid_from,
+            "valid_until": rule.valid_until, "parent": parent, "excepting": bool(rule.exceptions), "consent": rid,
+        })  # fmt: skip
+        for exception in rule.exceptions:
+            add(exception, did)
 
     for block in understood.rules.blocks:
         add(block, None)
