@@ -77,7 +77,8 @@ def application(run: Runtime) -> ASGIApp:
         return PlainTextResponse("ok\n")
 
     site = Site(
-        run.door, run.overviews, run.sessions, run.login, run.provider, run.directory, run.heads, run.settings.mode,
+        run.door, run.writer, run.overviews, run.sessions, run.login, run.provider, run.directory, run.heads,
+        run.settings.mode,
         secure=run.settings.address.startswith("https:"),
     )  # fmt: skip
     health = [Route("/livez", live), Route("/readyz", ready)]

@@ -124,6 +124,13 @@ _REACHED: LiteralString = """ and (%(reach_user)s::text[] is null
     or (('*' = any(%(reach_patient)s::text[]) or {row}.type = any(%(reach_patient)s::text[]))
         and {row}.pid = any(%(reach_pids)s::bigint[])
         and ({row}.others is null or {row}.others <@ %(reach_pids)s::bigint[])))"""
+
+
+def blocked(parts: LiteralString) -> LiteralString:
+    """Return the condition that the blocks of the Consent `%(consent)s` hide a resource row `r` from a professional."""
+    return _denied("d.consent = %(consent)s and " + _COVERS.replace("{row}", "r"), "r.pid", parts)
+
+
 _SELF: LiteralString = """exists (select from person_key k
     where k.system = %(system)s and k.value = %(value)s and k.source = '' and {same})"""
 

@@ -91,6 +91,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Circle:
+    """Around a record: units with a relation and until when, and organisations whose word it holds."""
+
+    relations: tuple[tuple[str, datetime], ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a resource is kept; never leaves this package."""
 
@@ -244,6 +252,17 @@ class Door:
         place = await self.locate("Patient", patient_id)
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
         return await self.database.fetch(sql_for("read_log", caller.kind), params)
+
+    async def circle(self, caller: Caller, patient_id: str) -> Circle:
+        """Return which units have or had a relation to a record, and which sources have delivered; for the citizen."""
+        require(caller, "read")
+        if caller.kind != "citizen":
+            raise NotFound
+        place = await self.locate("Patient", patient_id)
+        params = self._params(caller, "blocks", f"Patient/{patient_id}/blocks", place)
+        rows = await self.database.fetch(sql_for("circle", caller.kind), params)
+        relations = tuple((row.name, row.until) for row in rows if row.what == "relation")
+        return Circle(relations, tuple(row.name for row in rows if row.what == "source"))
 
     async def sealed_log(self, caller: Caller, patient_id: str, size: int, limit: int) -> list[Any]:
         """Return the newest entries of a record's log among the first `size` leaves; NotFound where refused."""

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
-from overblik.web import pages, provider, sign_in, sign_ins
+from overblik.web import blocking, pages, provider, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -39,6 +39,10 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/log", pages.log),
     ("GET", "/s/{slot}/log/file", pages.log_file),
     ("GET", "/s/{slot}/raw/{id}", pages.raw),
+    ("GET", "/s/{slot}/blocks", blocking.blocks),
+    ("POST", "/s/{slot}/blocks/preview", blocking.before),
+    ("POST", "/s/{slot}/blocks/set", blocking.set_block),
+    ("POST", "/s/{slot}/blocks/end", blocking.end_block),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
     ("GET", "/s/{slot}/sign-ins", sign_ins.sign_ins),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
     from overblik.trust.sessions import Session, Sessions
+    from overblik.trust.writer import Writer
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -66,6 +67,7 @@ class Site:
     """The services the pages use; made once by the app."""
 
     door: Door
+    writer: Writer
     overviews: Overviews
     sessions: Sessions
     login: Login
@@ -161,6 +163,7 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
         "soon": lambda moment: language.soon(moment, now),
         "days_since": lambda day: (now.astimezone(COPENHAGEN).date() - day).days,
         "clock": language.clock,
+        "last_day": lambda end: end - timedelta(microseconds=1),  # an end is the instant after it
         "real_time": lambda moment: language.time(moment, datetime.now(UTC)),
         "number": language.number,
         "local": lambda moment: moment.astimezone(COPENHAGEN).strftime("%Y-%m-%dT%H:%M"),

@@ -169,6 +169,9 @@ KINDS = {
     "Patient": "Stamkort",
     "MessageHeader": "Besked",
     "Immunization": "Vaccination",
+    "Goal": "Mål",
+    "ServiceRequest": "Henvisning",
+    "Binary": "Besked, som den kom",
 }
 CATEGORIES = {
     "alcohol-and-drug-treatment": "Alkohol- og rusmiddelbehandling",
@@ -228,6 +231,17 @@ GROUPS = {
     "underway": "I gang",
     "other": "Øvrige",
 }
+GROUPS_OF_DATA = {
+    "medication": "Medicin",
+    "results": "Målinger og svar",
+    "problems": "Diagnoser og allergi",
+    "plans": "Planer og mål",
+    "appointments": "Aftaler",
+    "contacts": "Indlæggelser og besøg",
+    "messages": "Beskeder",
+    "vaccinations": "Vacciner",
+    "documents": "Dokumenter",
+}
 RULES = {
     "self": "Egen indsigt",
     "contact": "Kontakt på enheden",
@@ -257,6 +271,8 @@ ACTIONS = {
     "delete": "slettede",
     "transaction": "leverede oplysninger",
     "break glass": "brugte værdispring",
+    "blocks": "så sine spærringer",
+    "preview": "så, hvad en spærring ville skjule",
     "block": "satte en spærring",
     "unblock": "ophævede en spærring",
     "grant": "gav en fuldmagt",

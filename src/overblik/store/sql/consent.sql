@@ -49,3 +49,42 @@ values (%(pid)s, %(mid)s, %(kind)s, %(holder)s, %(types)s, coalesce(%(valid_from
 select k.pid, coalesce((select a.parts from record_alias a where a.pid = k.pid), array[k.pid]) as pids
 from person_key k
 where k.system = %(system)s and k.value = %(value)s and k.source = %(source)s;
+
+-- name: preview
+-- scope: patient
+-- What the citizen sees of the record that the blocks of one Consent hide from one viewer, the newest first, with
+-- how many there are. Asked in a transaction that is rolled back, of the very rows that the Consent would write.
+select r.type, r.id, r.version, r.received_at, r.body, r.source, r.clinical_from, count(*) over () as total,
+       count(*) filter (where r.type = 'Patient') over () as patients
+from resource r
+where r.pid = any(%(pids)s::bigint[]) and not r.deleted and r.type not in ('Consent', 'Provenance') and :visible: and :blocked:
+order by r.clinical_from desc nulls last, r.rid
+limit %(limit)s;
+
+-- name: relations_of_record
+-- scope: patient
+-- Which units have a relation to a record now, by which kind of evidence, until when.
+select l.org, l.kind, max(l.valid_until) as until from relation l
+where l.pid = any(%(pids)s::bigint[]) and l.kind <> 'break-glass'
+  and l.valid_from <= %(now)s and l.valid_until > %(now)s
+group by l.org, l.kind order by l.org, l.kind;
+
+-- name: circle
+-- scope: patient
+-- For the citizen: which units have or had a relation to the record, until when, and which sources have delivered.
+-- Logged as a look at the own record.
+with t as (select %(pid)s::bigint as pid),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+logged as (
+    insert into access_log :log_columns:
+    select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),
+           p.evidence, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:
+    from t left join p on true
+)
+select x.* from p, lateral (
+    select 'relation' as what, l.org as name, max(l.valid_until) as until from relation l
+    where l.pid = any(%(pids)s::bigint[]) and l.kind <> 'break-glass' group by l.org
+    union all
+    select distinct 'source', unnest(r.origins), null::timestamptz from resource r
+    where r.pid = any(%(pids)s::bigint[]) and not r.deleted and :visible:
+) x;

@@ -80,7 +80,7 @@ async def _write(
     resource_id: str = "",
     if_match: int | None = None,
 ) -> Stored:
-    require(caller, "consent")
+    require(caller, "consent", "Consent", letters="u" if resource_id else "c")
     place = await place_of(door, caller, resource)
     action = ("revoke" if resource["status"] != "active" else "grant") if is_mandate(resource) else (
         "unblock" if resource["status"] != "active" else "block")  # fmt: skip

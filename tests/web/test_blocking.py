@@ -1,0 +1,122 @@
+"""The page of blocks as a browser without JavaScript meets it: what a block would hide, set, in force, ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from overblik.demo.cast import INGER, NURSE, NURSING
+from tests.web.browse import CITIZEN, document, section, sign_in, told, words
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+    from tests.web.browse import Tab
+
+
+async def opened(world: World) -> tuple[Tab, Tab]:
+    await told(world)
+    nurse = await sign_in(world, NURSE.claims())
+    await nurse.open(INGER.cpr)
+    return await sign_in(world, CITIZEN), nurse
+
+
+async def test_a_block_is_previewed_set_in_force_and_ended(world: World) -> None:
+    citizen, nurse = await opened(world)
+    page = await citizen.get("/blocks")
+    assert "Du har ikke spærret for noget." in section(page, "blocks")
+    offered = {words(o) for o in document(page).xpath("//select[@name='who']//option")}
+    assert NURSING.name in offered
+    assert any(NURSE.name in text for text in offered)
+    fields = {"who": f"org:{NURSING.sor}", "what": "group:plans"}
+    before = await citizen.post("/blocks/preview", fields)
+    assert before.status_code == 200
+    assert "Plan" in section(before, "hidden")
+    assert NURSING.name in section(before, "from-whom")
+    assert (await world.run.database.fetch("select 1 from deny")) == []
+    seen = await nurse.open(INGER.cpr)
+    assert "Genoptræningsplan" in section(seen, "plans")
+    form = document(before).xpath("//form[contains(@action, '/blocks/set')]")[0]
+    hidden = {i.get("name"): i.get("value") for i in form.xpath(".//input") if i.get("name") != "form_token"}
+    after = await citizen.post("/blocks/set", hidden)
+    assert f"Spærret for {NURSING.name}: Planer og mål" in section(after, "blocks")
+    seen = await nurse.open(INGER.cpr)
+    assert "Genoptræningsplan" not in seen.text
+    assert "Spærr" not in seen.text.replace("spærret oplysninger", "")
+    mine = await citizen.get()
+    assert "Genoptræningsplan" in section(mine, "plans")
+    identifier = document(after).xpath("string(//section[@id='blocks']//input[@name='id']/@value)")
+    ended = await citizen.post("/blocks/end", {"id": identifier})
+    assert "Du har ikke spærret for noget." in section(ended, "blocks")
+    assert f"Spærret for {NURSING.name}" in section(ended, "blocks"), "among the earlier ones"
+    assert "Genoptræningsplan" in section(await nurse.open(INGER.cpr), "plans")
+    log = words(document(await citizen.get("/log")))
+    assert "satte en spærring" in log
+    assert "ophævede en spærring" in log
+
+
+async def test_what_the_preview_lists_is_what_is_hidden(world: World) -> None:
+    """The entries listed are those that the nurse no longer sees, less the Provenance that only says where from."""
+    citizen, nurse = await opened(world)
+    who = world.professional(NURSE.unit.sor, NURSE.id)
+    patient = await world.patient_id(INGER.cpr, who)
+    everything = f"/Patient/{patient}/$everything?_count=500"
+
+    async def ids() -> set[str]:
+        page = (await world.get(everything, who)).json()
+        return {
+            f"{e['resource']['resourceType']}/{e['resource']['id']}"
+            for e in page["entry"]
+            if e["search"]["mode"] == "match"
+        }
+
+    visible = await ids()
+    fields = {"who": "all", "what": "group:plans"}
+    before = await citizen.post("/blocks/preview", fields)
+    links = document(before).xpath("//section[@id='hidden']//a/@href")
+    listed = {link.partition("entry:")[2].partition("#")[0] for link in links}
+    await citizen.post("/blocks/set", fields)
+    gone = visible - await ids()
+    assert gone
+    assert {one for one in gone if not one.startswith("Provenance/")} <= listed
+    assert not listed & await ids()
+    assert nurse
+
+
+async def test_one_entry_is_chosen_from_the_preview(world: World) -> None:
+    citizen, _ = await opened(world)
+    before = await citizen.post("/blocks/preview", {"who": "all", "what": "group:plans"})
+    links = document(before).xpath("//section[@id='hidden']//a[contains(@href, 'CarePlan')]/@href")
+    link = links[0].partition("/blocks")[2].partition("#")[0]
+    page = await citizen.get("/blocks" + link)
+    chosen = document(page).xpath("string(//select[@name='what']//option[@selected]/@value)")
+    assert chosen.startswith("entry:CarePlan/")
+    narrow = await citizen.post("/blocks/preview", {"who": "all", "what": chosen})
+    assert document(narrow).xpath("count(//section[@id='hidden']//li[contains(@class, 'item')])") >= 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "told_so"),
+    [
+        ({"who": "other", "other": ""}, "Hvem handler spærringen om?"),
+        ({"who": "other", "other": "99999999999"}, "Det sted eller den fagperson kender vi ikke"),
+        ({"who": "all", "from": "2026-13-01"}, "Datoen findes ikke"),
+        ({"who": "all", "data_from": "2026-02-01", "data_until": "2026-01-01"}, "Perioden slutter, før den begynder"),
+        ({"who": "all", "what": "entry:Observation/0"}, "Den oplysning er ikke i din journal"),
+    ],
+)
+async def test_what_cannot_be_set_says_why(world: World, fields: dict[str, str], told_so: str) -> None:
+    citizen, _ = await opened(world)
+    for path in ("/blocks/preview", "/blocks/set"):
+        page = await citizen.post(path, fields)
+        assert page.status_code == 422
+        assert told_so in page.text
+    assert (await world.run.database.fetch("select 1 from deny")) == []
+
+
+async def test_the_page_is_the_citizens(world: World) -> None:
+    citizen, nurse = await opened(world)
+    assert (await nurse.get("/blocks")).status_code == 404
+    for path in ("/blocks/preview", "/blocks/set", "/blocks/end"):
+        assert (await nurse.post(path, {"who": "all", "id": "0" * 32})).status_code == 404
+    assert (await citizen.post("/blocks/end", {"id": "0" * 32})).status_code == 404
