@@ -101,7 +101,7 @@ async def test_what_is_stated_of_the_whole_system_works(world: World) -> None:
 async def test_every_route_is_stated(world: World) -> None:
     """A route that says nothing of itself would work without being stated."""
     rest = (await statement(world))["rest"][0]
-    known = {"capabilities", "search-compartment"} | {i["code"] for i in rest["interaction"]}
+    known = {"capabilities", "smart-configuration", "search-compartment"} | {i["code"] for i in rest["interaction"]}
     known |= {f"${o['name']}" for o in rest["operation"]}
     for resource in rest["resource"]:
         known |= stated(resource)

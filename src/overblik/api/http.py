@@ -48,6 +48,7 @@ class Services:
     routes: Table
     software: str
     mode: str
+    smart: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Route:
 ROUTES = Table(
     (
         Route("GET", "/metadata", "capabilities", metadata.capabilities, open=True),
+        Route("GET", "/.well-known/smart-configuration", "smart-configuration", metadata.smart, open=True),
         Route("POST", "/$process-message", "$process-message", operations.process_message),
         Route("GET", "/Patient/{id}/$overview", "$overview", operations.overview),
         Route("GET", "/Patient/{id}/$log", "$log", operations.log),

@@ -26,6 +26,7 @@ from overblik.trust.oidc.test_provider import TestProvider
 from overblik.trust.organisations import Directory
 from overblik.trust.search_parameters import SearchParameters
 from overblik.trust.sessions import Sessions
+from overblik.trust.smart.server import AuthorizationServer
 from overblik.trust.tokens import TEST_MODES, TestIssuer
 from overblik.trust.writer import Writer
 
@@ -53,6 +54,7 @@ class Runtime:
     overviews: Overviews
     sessions: Sessions
     login: Login
+    smart: AuthorizationServer
     issuer: TestIssuer | None
     provider: TestProvider | None
 
@@ -102,6 +104,7 @@ async def runtime(
         parameters = SearchParameters(database)
         writer = Writer(database, clock, RandomKeys(), index_key, directory, parameters)
         test = settings.mode in TEST_MODES
+        login = Login(providers, settings.address, keyring.key("sign-in"))
         yield Runtime(
             settings=settings,
             database=database,
@@ -115,7 +118,8 @@ async def runtime(
             inbox=Inbox(writer),
             overviews=Overviews(door, directory),
             sessions=Sessions(database, directory),
-            login=Login(providers, settings.address, keyring.key("sign-in")),
+            login=login,
+            smart=AuthorizationServer(settings.address, keyring, database, directory, login),
             issuer=TestIssuer(settings.mode, keyring, database, directory) if test else None,
             provider=TestProvider(settings.mode, settings.address, keyring, database) if test else None,
         )

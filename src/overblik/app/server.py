@@ -17,6 +17,7 @@ from overblik.api.dispatch import Api, refuse
 from overblik.api.http import Services
 from overblik.api.routes import ROUTES
 from overblik.app import sockets
+from overblik.app.cors import Cors
 from overblik.app.logs import configure_logs
 from overblik.app.postgres import server_of
 from overblik.app.public_log import log_routes
@@ -59,12 +60,14 @@ def application(run: Runtime) -> ASGIApp:
         ROUTES,
         __version__,
         run.settings.mode,
+        run.smart.metadata(),
     )
 
     async def authenticate(token: str) -> Caller:
-        if run.issuer is None:
-            raise Unauthenticated
-        return await run.issuer.caller(token)
+        if run.issuer is not None:
+            with suppress(Unauthenticated):
+                return await run.issuer.caller(token)
+        return await run.smart.grants.caller(token)
 
     async def live(_: Request) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
@@ -77,7 +80,7 @@ def application(run: Runtime) -> ASGIApp:
         return PlainTextResponse("ok\n")
 
     site = Site(
-        run.door, run.writer, run.overviews, run.sessions, run.login, run.provider, run.directory, run.heads,
+        run.door, run.writer, run.overviews, run.sessions, run.login, run.smart, run.provider, run.directory, run.heads,
         run.settings.mode,
         secure=run.settings.address.startswith("https:"),
     )  # fmt: skip
@@ -91,7 +94,7 @@ def application(run: Runtime) -> ASGIApp:
         path = scope.get("path", "")
         await (api if path.startswith("/fhir/") or path == "/fhir" else pages)(scope, receive, send)
 
-    return dispatch
+    return Cors(dispatch, run.smart.clients)
 
 
 def create() -> ASGIApp:

@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "demo",
     "inbox": "inbox",
     "source": "source",
+    "client": "client",
     "verify-log": "verify_log",
 }
 """Which module has each command: one that has an `app` has commands of its own."""

@@ -77,7 +77,7 @@ class Sessions:
         params = {
             "hash": _hash(cookie),
             "slot": slot,
-            "caller": Jsonb(_claims(caller)),
+            "caller": Jsonb(claims_of(caller)),
             "person": person_digest(caller),
             "provider": provider,
             "now": now,
@@ -117,12 +117,18 @@ class Sessions:
         return [Open(row.slot, row.provider, row.created_at, row.seen_at) for row in rows]
 
     async def end_all(self, caller: Caller) -> None:
-        """End every session of a person, in whatever browser."""
-        await self._database.run(sql("end_sessions"), {"person": person_digest(caller)})
+        """End every session of a person, in whatever browser, and everything they have let apps do."""
+        params = self._now() | {"person": person_digest(caller)}
+        async with self._database.transaction() as transaction:
+            await transaction.run(sql("end_sessions"), params)
+            await transaction.run(sql("end_grants_of_person"), params)
 
-    async def end(self, slot: str, cookie: str) -> None:
-        """End a session; its cookie opens nothing from now on."""
-        await self._database.run(sql("end_session"), {"hash": _hash(cookie), "slot": slot})
+    async def end(self, slot: str, cookie: str, caller: Caller) -> None:
+        """End a session, and what apps may do as long as it lasts; its cookie opens nothing from now on."""
+        params = self._now() | {"hash": _hash(cookie), "slot": slot, "person": person_digest(caller)}
+        async with self._database.transaction() as transaction:
+            await transaction.run(sql("end_session"), params)
+            await transaction.run(sql("end_grants_of_slot"), params)
 
     def _now(self) -> dict[str, datetime]:
         now = datetime.now(UTC)
@@ -138,7 +144,8 @@ def _hash(cookie: str) -> bytes:
     return hashlib.sha256(cookie.encode()).digest()
 
 
-def _claims(caller: Caller) -> dict[str, Any]:
+def claims_of(caller: Caller) -> dict[str, Any]:
+    """Return what is kept of a caller, to be the same again."""
     return {
         "kind": caller.kind,
         "sub": caller.id,

@@ -170,14 +170,14 @@ def _readable(media: str, body: bytes) -> str:
 async def look_up(site: Site, request: Request, session: Session) -> Response:
     """Open a patient by CPR; the same answer for hidden and absent."""
     form = await own_form(request, session)
-    patient_id = await site.door.find(session.caller, *_identifier(form.get("cpr", "")))
+    patient_id = await site.door.find(session.caller, *identifier_of(form.get("cpr", "")))
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
 async def break_glass(site: Site, request: Request, session: Session) -> Response:
     """Break the glass for one person, and open the record."""
     form = await own_form(request, session)
-    identifier = _identifier(form.get("cpr", ""))
+    identifier = identifier_of(form.get("cpr", ""))
     reason = form.get("reason", "")
     await break_the_glass(site.door, session.caller, *identifier, reason)
     caller = session.caller.asking(reason=reason)
@@ -185,7 +185,7 @@ async def break_glass(site: Site, request: Request, session: Session) -> Respons
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)
 
 
-def _identifier(text: str) -> tuple[str, str]:
+def identifier_of(text: str) -> tuple[str, str]:
     """Return (system, value) of a CPR or replacement number as typed; Unprocessable for anything else."""
     cleaned = "".join(text.split()).replace("-", "").upper()
     system = CPR if cleaned.isdigit() else X_ECPR if cleaned[6:7] in {"1", "7"} else D_ECPR

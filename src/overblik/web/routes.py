@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
-from overblik.web import blocking, pages, provider, sign_in, sign_ins
+from overblik.web import authorize, blocking, oauth, pages, provider, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -45,6 +45,11 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/s/{slot}/blocks/end", blocking.end_block),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
+    ("GET", "/s/{slot}/authorize", authorize.consent),
+    ("POST", "/s/{slot}/allow", authorize.decide),
+    ("GET", "/s/{slot}/patient/{id}/apps", authorize.apps),
+    ("GET", "/s/{slot}/patient/{id}/apps/{client}", authorize.launch),
+    ("POST", "/s/{slot}/revoke", authorize.revoke),
     ("GET", "/s/{slot}/sign-ins", sign_ins.sign_ins),
     ("GET", "/s/{slot}/prove", sign_ins.prove),
     ("GET", "/s/{slot}/proved", sign_ins.proved),
@@ -67,8 +72,14 @@ _YEAR = 365 * 24 * 3600
 
 def web_routes(site: Site) -> list[Route]:
     """Return the routes of the pages; every method comes to us, so that a refusal is a page too."""
-    opened: tuple[tuple[str, OpenPage], ...] = (("/", front), ("/static/{name}", static), *sign_in.PAGES)
+    opened: tuple[tuple[str, OpenPage], ...] = (
+        ("/", front),
+        ("/static/{name}", static),
+        *sign_in.PAGES,
+        ("/oauth/authorize", oauth.authorize),
+    )
     return [
+        *oauth.oauth_routes(site),
         *[Route(path, _answering(site, "GET", page), methods=METHODS) for path, page in opened],
         *[Route(path, _answering(site, method, _signed_in(page)), methods=METHODS) for method, path, page in PAGES],
         *(

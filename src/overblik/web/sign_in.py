@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from overblik.trust.oidc.login import Begun, Done
-from overblik.web.site import Site
+    from overblik.web.site import Site
 
 MOST_HINT = 200
 
@@ -68,7 +68,7 @@ async def _arrived(site: Site, request: Request, done: Done) -> Response:
         query = urlencode({"proof": site.login.seal.seal(proof, "proof", 60)})
         return RedirectResponse(f"/s/{done.note['slot']}/proved?{query}", 303, HEADERS)
     slot, cookie = await site.sessions.create(caller, done.provider.name)
-    response = RedirectResponse(f"/s/{slot}/", 303, HEADERS)
+    response = RedirectResponse(f"/s/{slot}/{done.note.get('next', '')}", 303, HEADERS)
     set_session(site, request, response, slot, cookie)
     return response
 

@@ -26,8 +26,9 @@ async def sign_ins(site: Site, request: Request, session: Session) -> Response:
     """The sessions that a person has open, in whatever browser."""
     titles = {provider.name: provider.title for provider in site.login.providers}
     found = await site.sessions.of_person(session.caller)
+    grants = await site.smart.grants.of_person(session.caller)
     # Sessions are by the machine's clock; a demo's pages are by another.
-    return site.page("sign-ins.html", request, session=session, sessions=found, titles=titles)
+    return site.page("sign-ins.html", request, session=session, sessions=found, titles=titles, grants=grants)
 
 
 async def sign_out(site: Site, request: Request, session: Session) -> Response:
@@ -36,7 +37,7 @@ async def sign_out(site: Site, request: Request, session: Session) -> Response:
     if form.get("everywhere"):
         await site.sessions.end_all(session.caller)
     else:
-        await site.sessions.end(session.slot, request.cookies.get(SESSION_COOKIE, ""))
+        await site.sessions.end(session.slot, request.cookies.get(SESSION_COOKIE, ""), session.caller)
     response = site.page("signed-out.html", request, everywhere=bool(form.get("everywhere")))
     response.delete_cookie(SESSION_COOKIE, path=f"/s/{session.slot}/", httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"cache"'

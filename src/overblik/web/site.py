@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
     from overblik.trust.sessions import Session, Sessions
+    from overblik.trust.smart.server import AuthorizationServer
     from overblik.trust.writer import Writer
 
 HEADERS = {
@@ -71,6 +72,7 @@ class Site:
     overviews: Overviews
     sessions: Sessions
     login: Login
+    smart: AuthorizationServer
     provider: TestProvider | None
     directory: Directory
     heads: Heads

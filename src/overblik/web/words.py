@@ -5,6 +5,8 @@ Danish is the key of the translation, as everywhere in the pages.
 
 from __future__ import annotations
 
+from overblik.web.app_words import RESOURCES, VERBS  # noqa: F401 - tables like those below
+
 STEPS = {
     "admitted": "Indlagt",
     "operated": "Opereret",

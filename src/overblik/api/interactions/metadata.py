@@ -17,7 +17,7 @@ from overblik.fhir.strict_json import dumps
 from overblik.trust.access import is_versioned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from overblik.api.http import Request, Services
     from overblik.api.routes import Route
@@ -30,6 +30,7 @@ DEFINITIONS = {
     "$process-message": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
 }
 """The standard's definitions; an operation of our own has a urn."""
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _TYPE_CODES = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
 )  # fmt: skip
@@ -57,7 +58,7 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
         "rest": [
             {
                 "mode": "server",
-                "security": {"description": "Bearer token; every disclosure and refusal is logged."},
+                "security": _security(services.smart),
                 "resource": [_resource(name, codes, listed) for name in sorted(kept_types())],
                 "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
                 "searchParam": [{"name": name, "type": kind} for name, kind in _OF_EVERY_TYPE],
@@ -65,6 +66,19 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
                 "operation": _operations(listed, ""),
             }
         ],
+    }
+
+
+def _security(smart: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how callers sign in, as clients of SMART look for it (its § Conformance, and the older extension)."""
+    service = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
+    found = {"authorize": "authorization_endpoint", "token": "token_endpoint", "introspect": "introspection_endpoint"}
+    found |= {"revoke": "revocation_endpoint"}
+    uris = [{"url": name, "valueUri": smart[key]} for name, key in found.items() if key in smart]
+    return {
+        **({"extension": [{"url": OAUTH_URIS, "extension": uris}]} if uris else {}),
+        "service": [{"coding": [service]}],
+        "description": "Bearer token; every disclosure and refusal is logged.",
     }
 
 
@@ -104,6 +118,11 @@ def _operations(routes: list[Route], resource_type: str) -> list[dict[str, str]]
         {"name": code.removeprefix("$"), "definition": DEFINITIONS.get(code, f"urn:overblik:operation:{code[1:]}")}
         for code in sorted(found)
     ]
+
+
+async def smart(services: Services, _: Request) -> Response:
+    """Return how apps are let in; open to everyone (https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html)."""
+    return Response(200, dumps(dict(services.smart)), media="application/json")
 
 
 async def capabilities(services: Services, request: Request) -> Response:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 MOST_BYTES = 256 * 1024
 KEPT = 3600.0
+REGISTERED = 300.0
 AGAIN = 30.0
 """Seconds for which keys are kept even where one is missing: a stranger's token cannot have us ask and ask."""
 log = structlog.get_logger()
@@ -80,6 +81,14 @@ class BackChannel:
             found = KeySet.import_key_set(await self._json(place, str(metadata["issuer"])))  # type: ignore[arg-type]  # checked by it
         except (JoseError, ValueError, KeyError, TypeError):
             raise _away(f"the keys at {place} cannot be read") from None
+        self._kept[place] = time.monotonic(), found
+        return found
+
+    async def fetched(self, place: str, *, fresh: bool = False) -> dict[str, Any]:
+        """Return the JSON at an address that the operator registered; kept five minutes, `fresh` asks again sooner."""
+        if (kept := self._known(place, AGAIN if fresh else REGISTERED)) is not None:
+            return dict(kept)
+        found = await self._json(place, place)
         self._kept[place] = time.monotonic(), found
         return found
 

@@ -1,0 +1,114 @@
+"""The authorization server: what it says of itself, and its answers to clients.
+
+https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.errors import Malformed
+from overblik.trust.scopes import CONTEXT, parse_scopes
+from overblik.trust.seal import Seal
+from overblik.trust.sessions import person_digest
+from overblik.trust.smart.assertions import ALGORITHMS, Authenticator
+from overblik.trust.smart.clients import Clients
+from overblik.trust.smart.grants import Grants
+from overblik.trust.smart.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from overblik.store.database import Database
+    from overblik.trust.keyring import Keyring
+    from overblik.trust.oidc.login import Login
+    from overblik.trust.organisations import Directory
+    from overblik.trust.sessions import Session
+
+LAUNCH, LAUNCH_SECONDS = "launch", 300
+CAPABILITIES = (
+    "launch-ehr", "launch-standalone", "client-public", "client-confidential-asymmetric", "sso-openid-connect",
+    "context-ehr-patient", "context-standalone-patient", "context-banner", "permission-patient", "permission-user",
+    "permission-offline", "permission-online", "permission-v2",
+)  # fmt: skip
+
+
+class AuthorizationServer:
+    """Clients, grants and launches of one server."""
+
+    def __init__(self, address: str, keyring: Keyring, database: Database, directory: Directory, login: Login) -> None:
+        self.address = address
+        self.clients = Clients(database)
+        self.grants = Grants(address, keyring, database, directory)
+        self._authenticator = Authenticator(database, self.clients, login)
+        self._seal = Seal(keyring.key("smart-launch"))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return `.well-known/smart-configuration`."""
+        return {
+            "issuer": self.address,
+            "jwks_uri": f"{self.address}/oauth/jwks",
+            "authorization_endpoint": f"{self.address}/oauth/authorize",
+            "token_endpoint": f"{self.address}/oauth/token",
+            "introspection_endpoint": f"{self.address}/oauth/introspect",
+            "revocation_endpoint": f"{self.address}/oauth/revoke",
+            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+            "scopes_supported": [*sorted(CONTEXT), "patient/*.rs", "user/*.rs", "system/*.cruds"],
+            "authorization_response_iss_parameter_supported": True,
+            "capabilities": list(CAPABILITIES),
+        }
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the key by which id_tokens and access tokens are signed."""
+        return {"keys": [self.grants.key.as_dict(private=False)]}
+
+    def launch(self, session: Session, client: str, patient: str) -> str:
+        """Return the `launch` by which an app is opened with a patient, for this session and client only."""
+        note = {"client": client, "slot": session.slot, "person": person_digest(session.caller).hex()}
+        return self._seal.seal({**note, "patient": patient}, LAUNCH, LAUNCH_SECONDS)
+
+    def launched(self, launch: str, client: str) -> dict[str, Any]:
+        """Return what a `launch` stands for; Malformed where it is none of this client's, or too old."""
+        note = self._seal.open(launch, LAUNCH)
+        if note is None or note["client"] != client:
+            text = "The app was opened too long ago, or from elsewhere; open it from the patient's page again."
+            raise Malformed("launch-invalid", text)
+        return note
+
+    async def token(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Answer a token request (RFC 6749 § 3.2); Refusal says why not."""
+        client = await self._authenticator.client(form, f"{self.address}/oauth/token")
+        kind = form.get("grant_type", "")
+        try:
+            if kind == "client_credentials" and client.kind == "backend":
+                return await self._of_service(form, client)
+            if kind == "authorization_code" and client.kind != "backend":
+                names = ("code", "redirect_uri", "code_verifier")
+                return await self.grants.of_code(client, *(form.get(name, "") for name in names))
+            if kind == "refresh_token" and client.kind != "backend":
+                return await self.grants.of_refresh(client, form.get("refresh_token", ""), form.get("scope", ""))
+        except Malformed as error:
+            raise Refusal("invalid_scope", error.text) from None
+        known = kind in {"client_credentials", "authorization_code", "refresh_token"}
+        code = "unauthorized_client" if known else "unsupported_grant_type"
+        raise Refusal(code, "This client does not get tokens in that way.")
+
+    async def _of_service(self, form: Mapping[str, str], client: Any) -> dict[str, Any]:
+        scopes = parse_scopes(form.get("scope", ""))
+        if not scopes.within(client.scopes):
+            raise Refusal("invalid_scope", "The service is not registered for these scopes.")
+        return await self.grants.of_service(client, scopes)
+
+    async def introspect(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Answer an introspection request (RFC 7662); Refusal where the client is not known."""
+        client = await self._authenticator.client(form, f"{self.address}/oauth/introspect")
+        return await self.grants.introspected(client, form.get("token", ""))
+
+    async def revoke(self, form: Mapping[str, str]) -> None:
+        """Answer a revocation request (RFC 7009); Refusal where the client is not known."""
+        client = await self._authenticator.client(form, f"{self.address}/oauth/revoke")
+        await self.grants.revoke(client, form.get("token", ""))

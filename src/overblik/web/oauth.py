@@ -1,0 +1,99 @@
+"""The authorization server's endpoints for clients: JSON in and out, no session, no cookie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import structlog
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from overblik.fhir.errors import OverblikError
+from overblik.trust.smart.refusal import Refusal
+from overblik.trust.smart.requests import RefusedWish, read_wish
+from overblik.web.forms import read_form
+from overblik.web.sign_in import begin
+from overblik.web.site import HEADERS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+    from overblik.trust.smart.requests import Wish
+    from overblik.web.site import Site
+
+    Work = Callable[[Mapping[str, str]], Awaitable[Any]]
+
+log = structlog.get_logger()
+_HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+def oauth_routes(site: Site) -> list[Route]:
+    """Return the endpoints that clients themselves speak to."""
+
+    async def keys(_: Request) -> Response:
+        return JSONResponse(site.smart.jwks(), headers={"X-Content-Type-Options": "nosniff"})
+
+    return [
+        Route("/oauth/token", _answering(site.smart.token), methods=["POST"]),
+        Route("/oauth/introspect", _answering(site.smart.introspect), methods=["POST"]),
+        Route("/oauth/revoke", _answering(site.smart.revoke), methods=["POST"]),
+        Route("/oauth/jwks", keys, methods=["GET"]),
+    ]
+
+
+def _answering(work: Work) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap an endpoint: a form in, each field once; an error as RFC 6749 § 5.2 has it."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            _require_form(request)
+            return JSONResponse(await work(await read_form(request)) or {}, headers=_HEADERS)
+        except Refusal as refusal:
+            log.info("oauth.refused", error=refusal.error, path=request.url.path)
+            more = {"WWW-Authenticate": 'Bearer realm="overblik"'} if refusal.status == 401 else {}
+            return JSONResponse(refusal.body(), refusal.status, _HEADERS | more)
+        except OverblikError as error:
+            kind = "temporarily_unavailable" if error.status >= 500 else "invalid_request"
+            return JSONResponse({"error": kind, "error_description": error.text}, error.status, _HEADERS)
+
+    return endpoint
+
+
+def _require_form(request: Request) -> None:
+    """Refuse anything but a form, and parameters in the address, where logs would keep them."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise Refusal("invalid_request", "Send a form (application/x-www-form-urlencoded).")
+    if request.url.query:
+        raise Refusal("invalid_request", "Parameters go in the form, never in the address.")
+
+
+async def wish_of(site: Site, query: Mapping[str, str]) -> Wish:
+    """Return the authorization request of an address; RefusedWish for what the client is told."""
+    return await read_wish(site.smart.clients, query, base=site.smart.grants.base, issuer=site.smart.address)
+
+
+async def authorize(site: Site, request: Request) -> Response:
+    """Take an authorization request: to the session it was launched from, or to the provider first.
+
+    https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-authorization-code
+    """
+    try:
+        wish = await wish_of(site, request.query_params)
+    except RefusedWish as refused:
+        return RedirectResponse(refused.address, 303, HEADERS)
+    query = urlencode(request.query_params.multi_items())
+    if wish.launch:
+        note = site.smart.launched(wish.launch, wish.client.id)
+        return RedirectResponse(f"/s/{note['slot']}/authorize?{query}", 303, HEADERS)
+    if len(site.login.providers) != 1 and "provider" not in request.query_params:
+        return site.page(
+            "choose-provider.html", request, providers=site.login.providers, query=query, client=wish.client
+        )
+    name = request.query_params.get("provider", "")
+    provider = site.login.provider(name) if name else site.login.providers[0]
+    hint = request.query_params.get("login_hint", "")[:200]
+    begun = await site.login.start(provider, note={"next": f"authorize?{query}"}, hint=hint)
+    return begin(site, request, begun)

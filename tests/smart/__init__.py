@@ -1,0 +1,1 @@
+"""SMART App Launch: journeys through HTTP."""
