@@ -52,11 +52,18 @@ def calls(base: str, body: dict[str, Any], condition: str) -> dict[str, tuple[st
         "$everything": ("GET", f"{own}/$everything", None),
         "$overview": ("GET", f"{own}/$overview", None),
         "$log": ("GET", f"{own}/$log", None),
+        "$break-glass": ("POST", f"/{kind}/$break-glass", GLASS),
         "$lastn": ("GET", f"/{kind}/$lastn?patient={base}", None),
         "create": ("POST", f"/{kind}", {k: v for k, v in body.items() if k != "id"}),
         "delete": ("DELETE", own, None),
         "conditionalDelete": ("DELETE", f"/{kind}?{condition}", None),
     }
+
+
+GLASS = {"resourceType": "Parameters", "parameter": [
+    {"name": "identifier", "valueIdentifier": {"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}},
+    {"name": "reason", "valueString": "Bevidstløs i modtagelsen"},
+]}  # fmt: skip
 
 
 def stated(resource: dict[str, Any]) -> set[str]:
@@ -79,7 +86,8 @@ async def test_everything_stated_works_and_everything_that_works_is_stated(world
         body = (await world.post(f"/{kind}", world.system(), example)).json()
         method, path, content = calls(patient.json()["id"], body, f"_id={body['id']}")[code]
         media = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
-        who = world.citizen("2512489996") if code == "$log" else world.system()
+        who = {"$log": world.citizen("2512489996"), "$break-glass": world.professional("99900016001")}.get(code)
+        who = who or world.system()
         response = await world.http.request(method, f"/fhir{path}", headers=who | media, json=content)
         works |= {code} if response.status_code < 300 else set()
     assert works == stated(resource)

@@ -99,6 +99,8 @@ async def test_one_entry_is_chosen_from_the_preview(world: World) -> None:
     ("fields", "told_so"),
     [
         ({"who": "other", "other": ""}, "Hvem handler spærringen om?"),
+        ({"who": ""}, "Hvem handler spærringen om?"),
+        ({"who": "nobody:1"}, "Hvem handler spærringen om?"),
         ({"who": "other", "other": "99999999999"}, "Det sted eller den fagperson kender vi ikke"),
         ({"who": "all", "from": "2026-13-01"}, "Datoen findes ikke"),
         ({"who": "all", "data_from": "2026-02-01", "data_until": "2026-01-01"}, "Perioden slutter, før den begynder"),

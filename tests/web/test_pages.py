@@ -235,6 +235,29 @@ async def test_broken_glass_is_one_person_one_patient_and_sixty_minutes(world: W
     assert (await stranger.get(path)).status_code == 404
 
 
+async def test_u05_the_citizen_is_told_at_the_top_of_the_overview_at_once(world: World) -> None:
+    await told(world)
+    stranger = await sign_in(world, STRANGER.claims())
+    assert "Bevidstløs" not in (await (await sign_in(world, CITIZEN)).get()).text
+    await stranger.post("/break-glass", {"cpr": INGER.cpr, "reason": REASON})
+    page = await (await sign_in(world, CITIZEN)).get()
+    first = words(document(page).xpath("//main/*")[0])
+    assert first.startswith("Værdispring: Bo Strandgaard, sygeplejerske")
+    assert REASON in first
+
+
+async def test_z33_who_has_not_shown_who_they_are_lately_shows_it_first(world: World) -> None:
+    await told(world)
+    stranger = await sign_in(world, STRANGER.claims())
+    await world.run.database.run("update session set proved_at = now() - interval '16 minutes'")
+    page = await stranger.post("/break-glass", {"cpr": INGER.cpr, "reason": REASON})
+    assert page.status_code == 403
+    assert "Vis igen, hvem du er" in page.text
+    assert (await stranger.open(INGER.cpr)).status_code == 404
+    await world.run.database.run("update session set proved_at = now() - interval '14 minutes'")
+    assert (await stranger.post("/break-glass", {"cpr": INGER.cpr, "reason": REASON})).status_code == 200
+
+
 async def test_the_glass_of_nobody_breaks_like_a_look_up_of_nobody(world: World) -> None:
     await known(world)
     page = await (await sign_in(world, STRANGER.claims())).post("/break-glass", {"cpr": ABSENT, "reason": REASON})

@@ -49,6 +49,7 @@ ROUTES = Table(
         Route("GET", "/Patient/{id}/$log", "$log", operations.log),
         Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
         Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
+        Route("POST", "/Patient/$break-glass", "$break-glass", operations.break_glass),
         Route("POST", "/Consent", "create", consent.create),
         Route("PUT", "/Consent/{id}", "update", consent.update),
         Route("GET", "/SearchParameter/$indexing", "$indexing", indexing.indexing),

@@ -1,32 +1,47 @@
 """Break-glass (værdispring): one person, one record, at most an hour, on a stated reason.
 
 The same door stands on every professional's page, whoever the patient is. It gives a relation of
-its own kind, which sets blocks aside for that person, and it stands in the citizen's log.
+its own kind, which sets blocks aside for that person, and it stands in the citizen's log and at the top of
+their overview at once. As long as it lasts, what that person sees of the record is logged under it.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Forbidden, NotFound, Unprocessable
 from overblik.store.queries import sql
+from overblik.trust.identity import require
 
 if TYPE_CHECKING:
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
 
 LASTS = timedelta(minutes=60)
-SHORTEST_REASON = 10
+SHORTEST_REASON, LONGEST_REASON = 10, 1000
+PROVED = timedelta(minutes=15)
+"""How long ago somebody may have shown who they are, to break the glass."""
 
 
-async def break_glass(door: Door, caller: Caller, system: str, value: str, reason: str) -> None:
-    """Open one person's record to one professional; NotFound, and logged, where there is none."""
-    if caller.kind != "professional" or not caller.org:
-        raise Forbidden("break-glass-not-for-you", "Only a professional signed in at a unit can do this.")
+async def break_glass(
+    door: Door, caller: Caller, system: str, value: str, reason: str, *, proved_at: datetime | None = None
+) -> datetime:
+    """Open one person's record to one professional, and return until when; NotFound, and logged, where there is none.
+
+    Whatever is or is not hidden in the record, the answer is the same. `proved_at` (by the machine's clock) is when
+    the professional last showed who they are, where their session knows.
+    """
+    require(caller, "read")
+    if caller.kind != "professional" or not caller.org or caller.purpose != "TREAT":
+        raise Forbidden("break-glass-not-for-you", "Only a professional who treats, signed in at a unit, can do this.")
+    if proved_at is not None and datetime.now(UTC) - proved_at > PROVED:
+        raise Forbidden("proof-needed", "Show once more who you are; then break the glass.")
     reason = reason.strip()
-    if len(reason) < SHORTEST_REASON:
-        raise Unprocessable("break-glass-reason", "Say why in a sentence; the citizen will read it.")
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise Unprocessable(
+            "break-glass-reason", "Say why in a sentence of 10 to 1000 letters; the citizen will read it."
+        )
     now = door.clock.now()
     async with door.database.transaction() as transaction:
         found = await transaction.fetch(sql("find_person"), {"system": system, "value": value, "source": ""})
@@ -43,3 +58,4 @@ async def break_glass(door: Door, caller: Caller, system: str, value: str, reaso
             await transaction.run(sql("break_glass"), params)
     if not found:
         raise NotFound
+    return now + LASTS

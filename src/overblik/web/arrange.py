@@ -166,6 +166,12 @@ def _look(rows: list[Any]) -> Look:
     return Look(rows[0], tuple(reversed(times.values())), max(row.resources or 0 for row in rows))
 
 
+def broken_glass(rows: Iterable[Any], now: datetime) -> list[Any]:
+    """Return who broke the glass in the last thirty days, the last first: what a citizen is told before all else."""
+    lately = (r for r in rows if r.action == "break glass" and r.outcome == "permit")
+    return [r for r in lately if (now - r.at).days < 30]
+
+
 def is_own(look: Look) -> bool:
     """Say whether it is the citizen's own look at their own record."""
     return bool(look.first.actor_kind == "citizen" and look.first.outcome == "permit")

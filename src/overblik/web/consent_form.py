@@ -71,7 +71,7 @@ class Said:
 def consent_of(form: Mapping[str, str], patient_id: str, names: Mapping[str, str]) -> Json:
     """Return the Consent that the form of a block stands for; `names` are those of professionals, by id."""
     provision: Json = {"type": "deny"}
-    if actor := _actor(form.get("who", "all"), form.get("other", "").strip(), names, alone="alone" in form):
+    if actor := _actor(form.get("who", ""), form.get("other", "").strip(), names, alone="alone" in form):
         provision["actor"] = [actor]
     what = form.get("what", "all")
     if what.partition(":")[0] == "group" and what[6:] in GROUPS:
@@ -116,9 +116,9 @@ def _actor(who: str, other: str, names: Mapping[str, str], *, alone: bool) -> Js
     if kind == "other":
         value = other.upper() if len(other) == 5 else other
         kind = "person" if len(other) == 5 else "org"
-        if not value:
-            text = "Write the authorisation id or SOR code of whom the block is about, or choose one of the list."
-            raise Unprocessable("block-whom", text)
+    if kind not in {"all", "org", "person"} or (kind != "all" and not value):
+        text = "Write the authorisation id or SOR code of whom the block is about, or choose one of the list."
+        raise Unprocessable("block-whom", text)
     reference: Json
     if kind == "org":
         reference = {"type": "Organization", "identifier": {"system": SOR, "value": value[:LONGEST]}}

@@ -179,7 +179,7 @@ async def break_glass(site: Site, request: Request, session: Session) -> Respons
     form = await own_form(request, session)
     identifier = identifier_of(form.get("cpr", ""))
     reason = form.get("reason", "")
-    await break_the_glass(site.door, session.caller, *identifier, reason)
+    await break_the_glass(site.door, session.caller, *identifier, reason, proved_at=session.proved_at)
     caller = session.caller.asking(reason=reason)
     patient_id = await site.door.find(caller, *identifier)
     return RedirectResponse(f"/s/{session.slot}/patient/{patient_id}", 303, HEADERS)

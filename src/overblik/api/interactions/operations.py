@@ -1,4 +1,4 @@
-"""$overview, $process-message, $meta and $log."""
+"""$overview, $process-message, $meta, $log and $break-glass."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 from overblik.api.http import Response, require_json_answer
 from overblik.api.interactions.read import one_version
 from overblik.api.parameters import as_of
+from overblik.fhir.dates import instant
+from overblik.fhir.errors import Malformed
+from overblik.fhir.identifiers import canonical
 from overblik.fhir.strict_json import dumps
 from overblik.overview.present import overview_json
+from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.trust.identity import require as require_caller
 from overblik.trust.log.proofs import own_log
 
@@ -52,3 +56,23 @@ async def log(services: Services, request: Request) -> Response:
     found = await own_log(services.door, services.heads, request.caller, request.id)
     name = {"Content-Disposition": 'attachment; filename="overblik-log.json"'}
     return Response(200, dumps(found), name, media=JSON)
+
+
+async def break_glass(services: Services, request: Request) -> Response:
+    """Open one patient's record to the professional who asks, for an hour (docs/consent.md): `identifier`, `reason`."""
+    require_json_answer(request)
+    body = request.json()
+    stated = body.get("parameter", []) if isinstance(body, dict) else []
+    identifiers = [p.get("valueIdentifier") for p in stated if p.get("name") == "identifier"]
+    reasons = [p.get("valueString") for p in stated if p.get("name") == "reason"]
+    if len(stated) != 2 or len(identifiers) != 1 or not isinstance(identifiers[0], dict) or len(reasons) != 1:
+        text = "Parameters with one identifier (valueIdentifier) and one reason (valueString): one patient at a time."
+        raise Malformed("break-glass-one", text, expression="Parameters.parameter")
+    system, value = canonical(str(identifiers[0].get("system", "")), str(identifiers[0].get("value", "")))
+    until = await break_the_glass(services.door, request.caller, system, value, str(reasons[0] or ""))
+    patient_id = await services.door.find(request.caller.asking(reason=str(reasons[0])), system, value)
+    answer = [
+        {"name": "patient", "valueReference": {"reference": f"Patient/{patient_id}"}},
+        {"name": "until", "valueInstant": instant(until)},
+    ]
+    return Response(200, dumps({"resourceType": "Parameters", "parameter": answer}))
