@@ -154,7 +154,8 @@ async def test_a_batch_is_few_statements_whatever_its_size(world: World) -> None
         with counting() as sent:
             assert await step(world, batch) == batch
         numbers.append(len(sent))
-    assert numbers == [9, 9], "what is left, lock, pass, rows, definitions, 2 of the dictionary, rows and place written"
+    sent_each = "what is left, lock, pass, places, rows, definitions, two of the dictionary, rows and place written"
+    assert numbers == [10, 10], sent_each
 
 
 async def test_a_definition_that_comes_during_a_pass_has_the_next_one(world: World) -> None:

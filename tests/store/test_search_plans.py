@@ -14,7 +14,7 @@ from overblik.store.body import pack
 from overblik.store.copy import LOCATOR, RESOURCE
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
-from overblik.store.queries import sql_for
+from overblik.store.queries import sql, sql_for
 from overblik.store.search import compile_count, compile_search
 from overblik.store.search.conditions import digests
 from overblik.store.search.drivers import COMMON
@@ -135,6 +135,17 @@ def test_a_page_of_a_record_reads_a_page_of_rows(filled: psycopg.Connection[Any]
     lines = plan(filled, "Observation?patient=7&_count=5", system_caller("test"))
     (scan,) = (line for line in lines if "resource_patient on resource r " in line)
     assert "rows=6.00 loops=1" in scan
+
+
+def test_a_pass_over_a_type_reads_a_batch_and_no_more(filled: psycopg.Connection[Any]) -> None:
+    at = {"type": "Observation", "sort_at": "2026-10-01 00:00+00", "rid": 0, "limit": 100}
+    lines = explained(filled, sql("read_pass_places"), at)
+    assert any("Index Scan using resource_newest on resource r (actual rows=100.00 loops=1)" in line for line in lines)
+    keys = filled.execute("select pid, rid from resource where type = 'Observation' limit 100").fetchall()
+    pids, rids = (list(column) for column in zip(*keys, strict=True))
+    lines = explained(filled, sql("read_pass_rows"), {"pids": pids, "rids": rids})
+    assert any("Index Scan using resource_pkey on resource r" in line for line in lines), lines
+    assert not any("Seq Scan on resource" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("name", ["gather", "read", "read_versions", "everything"])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from overblik.store.database import Database, Transaction
 
 BATCH = 100
+"""Rows of a step; not more, for the bound stands in `read_pass_places`."""
 EVERY, SOON = 1.0, 0.02
 REST = 2.0
 """How long a server rests after each batch, in times of what the batch took."""
@@ -61,26 +62,30 @@ async def _step(transaction: Transaction, key: bytes, batch: int) -> int:
     (at,) = going
     if not at.clear:
         return 0
-    rows = await _rows(transaction, at, batch)
+    rows, place = await _rows(transaction, at, batch)
     if not rows:
         await transaction.run(sql("end_pass"), {"type": at.type, "generation": at.generation})
         await transaction.run(sql("clear_definitions"))
         return 0
     with using(await read_catalogue(transaction)):
         await _make(transaction, rows, key, shared=is_shared(at.type))
-    last = rows[-1]
-    place = {"sort_at": at.sort_at, "rid": at.rid, "id": last.id}
-    if not is_shared(at.type):
-        place = {"sort_at": last.place, "rid": last.rid, "id": ""}
     await transaction.run_many(sql("move_pass"), [place | {"type": at.type, "count": len(rows)}])
     return len(rows)
 
 
-async def _rows(transaction: Transaction, at: Any, batch: int) -> list[Any]:
-    params = {"type": at.type, "limit": batch}
+async def _rows(transaction: Transaction, at: Any, batch: int) -> tuple[list[Any], dict[str, Any]]:
+    """Return the next rows of a pass, and the place that it is at after them."""
+    place = {"sort_at": at.sort_at, "rid": at.rid, "id": at.id}
+    wanted = place | {"type": at.type, "limit": batch}
     if is_shared(at.type):
-        return await transaction.fetch(sql("read_pass_shared"), params | {"id": at.id})
-    return await transaction.fetch(sql("read_pass_rows"), params | {"sort_at": at.sort_at, "rid": at.rid})
+        rows = await transaction.fetch(sql("read_pass_shared"), wanted)
+        return rows, place | ({"id": rows[-1].id} if rows else {})
+    places = await transaction.fetch(sql("read_pass_places"), wanted)
+    if not places:
+        return [], place
+    keys = {"pids": [row.pid for row in places], "rids": [row.rid for row in places]}
+    rows = await transaction.fetch(sql("read_pass_rows"), keys)
+    return rows, place | {"sort_at": places[-1].sort_at, "rid": places[-1].rid}
 
 
 async def _make(transaction: Transaction, rows: list[Any], key: bytes, *, shared: bool) -> None:

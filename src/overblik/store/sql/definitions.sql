@@ -51,14 +51,19 @@ select pg_try_advisory_xact_lock(7013203) as mine;
 
 -- name: begin_pass
 -- scope: cross
--- Begin a pass over one type whose rows are not yet made by every definition, unless one is going on.
+-- Begin a pass over one type whose rows are not yet made by every definition, unless one is going on. The total is
+-- for people to see how far it is: beyond a million it is what the statistics say.
 insert into search_pass (type, generation, fence, total)
-select s.type, c.generation, pg_snapshot_xmax(pg_current_snapshot()),
-       (select count(*) from resource r where r.type = s.type)
-       + (select count(*) from shared_resource r where r.type = s.type)
-from search_catalogue c, search_place s join search_parameter p on p.number = s.number
-where p.until is not null or not s.indexed
-order by s.type limit 1
+select w.type, c.generation, pg_snapshot_xmax(pg_current_snapshot()),
+       (select count(*) from (select from resource r where r.type = w.type limit 1000000) few)
+       + (select count(*) from shared_resource r where r.type = w.type)
+       + coalesce((select greatest((t.reltuples * m.share)::bigint - 1000000, 0)
+                   from pg_stats s, pg_class t, unnest(s.most_common_vals::text::text[], s.most_common_freqs) m (type, share)
+                   where s.schemaname = current_schema() and s.tablename = 'resource' and s.attname = 'type'
+                     and t.oid = 'resource'::regclass and m.type = w.type), 0)
+from search_catalogue c, (
+    select s.type from search_place s join search_parameter p on p.number = s.number
+    where p.until is not null or not s.indexed order by s.type limit 1) w
 returning type;
 
 -- name: read_pass
@@ -68,19 +73,25 @@ select w.type, w.generation, w.total, w.done, w.sort_at::text as sort_at, w.rid,
        pg_snapshot_xmin(pg_current_snapshot()) >= w.fence as clear
 from search_pass w order by w.type limit 1;
 
+-- name: read_pass_places
+-- scope: cross
+-- Where the next rows of a pass are, in the order of an index. The bound stands in the text: of one that is not known
+-- PostgreSQL expects a tenth of all rows, and sorts them.
+select k.sort_at::text as sort_at, k.pid, k.rid from (
+    select r.sort_at, r.pid, r.rid from resource r
+    where r.type = %(type)s and (r.sort_at, r.rid) > (%(sort_at)s::timestamptz, %(rid)s)
+    order by r.sort_at, r.rid limit 100) k
+order by k.sort_at, k.rid limit %(limit)s;
+
 -- name: read_pass_rows
 -- scope: cross
--- The next rows of a pass. Their places are read before they are locked: a row that is moved meanwhile is its
--- writer's, and the pass goes on from where it was.
-with k as materialized (
-    select r.pid, r.rid, r.sort_at from resource r
-    where r.type = %(type)s and (r.sort_at, r.rid) > (%(sort_at)s::timestamptz, %(rid)s)
-    order by r.sort_at, r.rid limit %(limit)s
-)
-select k.sort_at::text as place, r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.clinical_from,
-       r.tokens, r.present, r.index_version
-from k join resource r on r.pid = k.pid and r.rid = k.rid
-order by k.sort_at, k.rid for no key update of r;
+-- The rows of these places, held until the transaction ends. One that was moved since is its writer's, who makes it by
+-- the definitions in force: the pass goes on from where it was.
+select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.clinical_from, r.tokens, r.present,
+       r.index_version
+from unnest(%(pids)s::bigint[], %(rids)s::bigint[]) as k (pid, rid)
+join resource r on r.pid = k.pid and r.rid = k.rid
+for no key update of r;
 
 -- name: read_pass_shared
 -- scope: shared
