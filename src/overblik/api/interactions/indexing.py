@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def indexing(services: Services, request: Request) -> Response:
     """Return Parameters: of each type and code the definition, how much is indexed, and whether that is all."""
     require_json_answer(request)
-    require_caller(request.caller, "operate")
+    require_caller(request.caller, "operate", "SearchParameter")
     known = await services.parameters.fresh()
     found = [
         _part(kind, custom.param.code, custom.param.url, known.indexed(kind, custom.param.code))
