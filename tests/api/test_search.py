@@ -325,6 +325,11 @@ async def test_a_search_of_a_record_is_one_statement(world: World) -> None:
         ("status=final", "system", "newest"),
         ("_lastUpdated=ge2026", "system", "changes"),
         ("_lastUpdated=lt2026", "system", "newest"),
+        ("_filter=identifier eq a or code eq W", "system", "tokens"),
+        ("_filter=identifier eq a or status eq final", "system", "newest"),
+        ("_filter=identifier eq a or not(code eq W)", "system", "newest"),
+        ("_filter=code eq W and not(identifier eq a)", "system", "listed"),
+        ("_filter=patient re 1 and (code eq W or date pr true)", "system", "record"),
         ("", "system", "newest"),
     ],
 )

@@ -26,7 +26,7 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.index.digests import token, way
 from overblik.fhir.index.parameters import headline_date, headline_token, kept_as
 from overblik.fhir.index.row import WIDEST
-from overblik.fhir.query import Chain, Dates, Has, Ids, Links, Near, Numbers, Patients, Strings, Tokens, Updated
+from overblik.fhir.query import Chain, Dates, Either, Has, Ids, Links, Near, Numbers, Patients, Strings, Tokens, Updated
 from overblik.store.search.conditions import condition, digests, record_of
 from overblik.store.search.narrow import among, test_of
 from overblik.store.search.scope import DIGITS, Condition, Scope
@@ -158,9 +158,9 @@ def _of_record(patients: Patients, scope: Scope) -> Driver:
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     """Choose for a search over all records."""
     coded = [c for c in criteria if isinstance(c, Tokens | Links)]
-    rare = [c for c in coded if c.param != headline_token(scope.type) and not COMMON.has(c, scope)]
+    rare = [found for c in criteria if (found := _rare(c, scope)) is not None]
     if rare:
-        return _by_tokens(rare, scope)
+        return _by_tokens(rare)
     texts = [c for c in criteria if isinstance(c, Strings)]
     led = (led for c in criteria if isinstance(c, Chain | Has) and (led := _by_step(c, scope)) is not None)
     if (driver := _by_rows(texts[0], scope) if texts else next(led, None)) is not None:
@@ -180,21 +180,30 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     return _dated("newest", [_NEWEST], {}, dated, scope)
 
 
+def _rare(criterion: Criterion, scope: Scope) -> list[int] | None:
+    """Return the digests of which every match has one, where few rows have any; None where that is not so."""
+    match criterion:
+        case Tokens() | Links() if criterion.param != headline_token(scope.type):
+            return None if COMMON.has(criterion, scope) else digests(criterion, scope)
+        case Either(several) if all(isinstance(c, Tokens | Links) and not COMMON.has(c, scope) for c in several):
+            return [found for c in several if isinstance(c, Tokens | Links) for found in digests(c, scope)]
+    return None
+
+
 def _listed(listed: list[Tokens | Links], dated: list[Dates], scope: Scope) -> Driver:
     """One code is walked in order; for several, or a whole system, the GIN index collects."""
     for criterion in listed:
         if isinstance(criterion, Tokens) and len(criterion.values) == 1 and criterion.values[0][1] is not None:
             return _by_headline(criterion, dated, scope)
-    return _by_tokens(listed, scope)
+    return _by_tokens([digests(criterion, scope) for criterion in listed])
 
 
-def _by_tokens(criteria: list[Tokens | Links], scope: Scope) -> Driver:
-    """Let the GIN index find the rows; their order cannot be taken from another index then."""
+def _by_tokens(every: list[list[int]]) -> Driver:
+    """Let the GIN index find the rows that have one of each; their order cannot be taken from another index then."""
     where: LiteralString = _TYPED
     params: dict[str, Any] = {}
-    for number, criterion in enumerate(criteria):
+    for number, found in enumerate(every):
         name: LiteralString = "d" + DIGITS[number]
-        found = digests(criterion, scope)
         where += (" and " if number else "") + "r.tokens " + ("@>" if len(found) == 1 else "&&") + " %(" + name
         where += ")s::bigint[]"
         params[name] = found
