@@ -15,13 +15,13 @@ TEXT = ' ? (!exists(@."coding"."code"))."text"'
 @pytest.mark.parametrize(
     ("kind", "code", "paths"),
     [("Observation", "code", (f'{_CODE}."coding"."code"', _CODE + TEXT)),
-     ("Observation", "status", ('$."status"',)), ("Patient", "active", ('$."active"',)),
+     ("Observation", "status", ('$."status"[*]',)), ("Patient", "active", ('$."active"[*]',)),
      ("Patient", "phone", ('$."telecom" ? (@."system" == "phone")."value"',)),
      ("Observation", "_tag", ('$."meta"."tag"."code"',)), ("Observation", "subject", ('$."subject"."reference"',)),
      ("Observation", "patient", ('$."subject" ? (@."reference" like_regex "(^|/)Patient/")."reference"',)),
      ("Observation", "value-date", ()), ("Patient", "name", ()), ("Patient", "deceased", ()),
      ("PlanDefinition", "depends-on",
-      ('$."relatedArtifact" ? (@."type" == "depends-on")."resource"', '$."library"'))],
+      ('$."relatedArtifact" ? (@."type" == "depends-on")."resource"[*]', '$."library"[*]'))],
 )  # fmt: skip
 def test_a_type_is_ordered_by_what_its_parameter_finds(kind: str, code: str, paths: tuple[str, ...]) -> None:
     assert order_paths(parameters(kind)[code], kind) == paths

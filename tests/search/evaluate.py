@@ -134,7 +134,8 @@ def in_order(population: Population, resources: list[Json], sort: str) -> bool:
         for key in sort.split(","):
             least = min if not key.startswith("-") else max
             stored = sort_values(population, resource, key.removeprefix("-"))
-            row.append((1, least(stored)) if stored else (0, 0))
+            best = least(stored) if stored else -math.inf  # what has no least number stands with what has none
+            row.append((0, 0) if best == -math.inf else (1, best))
         rows.append(row)
     for one, other in pairwise(rows):
         for key, a, b in zip(sort.split(","), one, other, strict=True):

@@ -20,7 +20,7 @@ _CODES = {
     "Identifier": ('."value"',),
     "ContactPoint": ('."value"',),
     "Reference": ('."reference"',),
-} | dict.fromkeys(("code", "string", "id", "uri", "url", "oid", "uuid", "canonical", "boolean"), ("",))
+} | dict.fromkeys(("code", "string", "id", "uri", "url", "oid", "uuid", "canonical", "boolean"), ("[*]",))
 
 
 @lru_cache(maxsize=10_000)
