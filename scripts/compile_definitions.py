@@ -14,6 +14,7 @@ Shape of the output:
     codes     {value set url: [codes]}, only those a `code` element is bound to
     params    [{"code", "type", "base", "expression", "target", "url", "component"}]
     patient   {type: [search parameters that put it in the Patient compartment]}
+    within    {other compartment: {type: [search parameters that put it there, "{def}" for itself]}}
 """
 
 from __future__ import annotations
@@ -153,18 +154,27 @@ def compile_params(package: dict[str, Json]) -> list[Json]:
     return sorted(params, key=lambda p: str(p["url"]))
 
 
+def compile_compartment(package: dict[str, Json], name: str) -> dict[str, list[str]]:
+    """Return {type: [search parameters]} of a compartment."""
+    every = package[f"CompartmentDefinition-{name}.json"]["resource"]
+    return {one["code"]: one["param"] for one in every if one.get("param")}
+
+
 def main() -> None:
     """Read the package named on the command line and write the compact definitions."""
     source, out_path = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else OUT
     package = read_package(source)
     types, codes = compile_types(package)
-    compartment = package["CompartmentDefinition-patient.json"]["resource"]
     definitions = {
         "version": "4.0.1",
         "types": types,
         "codes": codes,
         "params": compile_params(package),
-        "patient": {r["code"]: r["param"] for r in compartment if r.get("param")},
+        "patient": compile_compartment(package, "patient"),
+        "within": {
+            name: compile_compartment(package, name[0].lower() + name[1:])
+            for name in ("Device", "Encounter", "Practitioner", "RelatedPerson")
+        },
     }
     text = json.dumps(definitions, separators=(",", ":"), ensure_ascii=False, sort_keys=False).encode()
     out_path.parent.mkdir(parents=True, exist_ok=True)

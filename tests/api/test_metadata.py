@@ -102,7 +102,8 @@ async def test_what_is_stated_of_the_whole_system_works(world: World) -> None:
         assert (await world.post("", world.system(), sent)).status_code == 200
     assert (await world.get("/_history", world.system())).status_code == 200
     assert (await world.get("/?_type=Patient", world.system())).status_code == 200
-    assert rest["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
+    names = ("device", "encounter", "patient", "practitioner", "relatedPerson")
+    assert rest["compartment"] == [f"http://hl7.org/fhir/CompartmentDefinition/{name}" for name in names]
     assert (await world.get("/Patient/none/Observation", world.system())).status_code == 200
 
 

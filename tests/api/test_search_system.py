@@ -91,4 +91,4 @@ async def test_a_compartment_is_the_record_that_a_visible_patient_opens(world: W
     assert await found(world, names, f"Patient/{ids['bo']}/Observation", world.citizen(INGE)) == []
     assert await found(world, names, f"Patient/{'0' * 32}/Observation", world.citizen(INGE)) == []
     assert (await world.get(f"/Patient/{ids['inge']}/Nothing", world.source())).status_code == 404
-    assert (await world.get(f"/Encounter/{ids['inge']}/Observation", world.source())).status_code == 404
+    assert (await world.get(f"/Organization/{ids['inge']}/Observation", world.source())).status_code == 404

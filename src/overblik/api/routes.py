@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from overblik.api.interactions import (
@@ -20,6 +21,7 @@ from overblik.api.interactions import (
     write,
 )
 from overblik.api.matching import Table
+from overblik.fhir.definitions import r4
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,6 +64,11 @@ ROUTES = Table(
         Route("POST", "/Patient/{id}/*/_search", "search-compartment", search_system.of_patient),
         Route("GET", "/Patient/{id}/{type}", "search-compartment", search.of_patient),
         Route("POST", "/Patient/{id}/{type}/_search", "search-compartment", search.of_patient),
+        *(
+            Route(method, f"/{name}/{{id}}/{{type}}{end}", "search-compartment", partial(search.of_compartment, name))
+            for name in sorted(r4().within)
+            for method, end in (("GET", ""), ("POST", "/_search"))
+        ),
         Route("POST", "/_search", "search-system", search_system.search),
         Route("POST", "/{type}/_search", "search-type", search.search),
         Route("GET", "/_history", "history-system", history.of_system),

@@ -57,6 +57,7 @@ class Definitions:
     resource_types: frozenset[str]
     params: dict[tuple[str, str], SearchParameter]
     patient: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    within: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def param(self, resource_type: str, code: str) -> SearchParameter | None:
         """Return the parameter of a type, or the one every resource has."""
@@ -90,6 +91,10 @@ def _param(raw: dict[str, Any]) -> SearchParameter:
     )
 
 
+def _compartment(raw: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(codes) for name, codes in raw.items()}
+
+
 @cache
 def r4() -> Definitions:
     """Return the definitions of FHIR R4 4.0.1."""
@@ -113,5 +118,6 @@ def r4() -> Definitions:
         types=types,
         resource_types=frozenset(n for n, t in types.items() if t.kind == "resource"),
         params=params,
-        patient={name: tuple(codes) for name, codes in raw["patient"].items()},
+        patient=_compartment(raw["patient"]),
+        within={name: _compartment(known) for name, known in raw["within"].items()},
     )

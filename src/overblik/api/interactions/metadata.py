@@ -38,7 +38,10 @@ _SYSTEM_CODES = ("transaction", "batch", "search-system", "history-system")
 _OF_EVERY_TYPE = (
     ("_content", "string"), ("_filter", "special"), ("_list", "string"), ("_text", "string"), ("_type", "token"),
 )  # fmt: skip
-_COMPARTMENTS = ["http://hl7.org/fhir/CompartmentDefinition/patient"]
+_COMPARTMENTS = [
+    f"http://hl7.org/fhir/CompartmentDefinition/{name[0].lower() + name[1:]}"
+    for name in sorted([*r4().within, "Patient"])
+]
 
 
 def capability_statement(services: Services, base: str, routes: Iterable[Route]) -> dict[str, Any]:

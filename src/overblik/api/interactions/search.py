@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
+from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Gone, Malformed, NotFound
 from overblik.fhir.index.catalogue import STANDARD, using
 from overblik.fhir.query import MOST_CRITERIA, Ids, parse_query
@@ -42,6 +44,18 @@ async def search(services: Services, request: Request) -> Response:
 async def of_patient(services: Services, request: Request) -> Response:
     """Search the record that a visible Patient opens (https://hl7.org/fhir/R4/http.html#vsearch, compartments)."""
     return await search(services, replace(request, id="", pairs=(("patient", request.id), *request.pairs)))
+
+
+async def of_compartment(name: str, services: Services, request: Request) -> Response:
+    """Search what is in the compartment of an Encounter, Practitioner, RelatedPerson or Device: what refers to it."""
+    codes = r4().within[name].get(request.type, ())
+    if not codes:
+        text = f"{request.type} is never in the compartment of one {name}; search it by its own parameters."
+        raise Malformed("search-parameter-unknown", text, kind="not-supported", expression="http.path")
+    own, other = json.dumps(request.id), json.dumps(f"{name}/{request.id}")
+    tests = [f"_id eq {own}" if code == "{def}" else f"{code} re {other}" for code in codes]
+    pairs = (("_filter", " or ".join(tests)), *request.pairs)
+    return await search(services, replace(request, id="", pairs=pairs))
 
 
 async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
