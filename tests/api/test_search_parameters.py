@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.store import passes
+from overblik.store.database import counting
 from tests.fhir.test_definitions_of_parameters import EYES
 
 if TYPE_CHECKING:
@@ -349,6 +350,13 @@ async def test_the_statement_lists_what_can_be_asked_for_now(world: World) -> No
     assert "eye-colour" not in await stated()
     await index(world)
     assert (await stated())["eye-colour"] == {"name": "eye-colour", "type": "token", "definition": EYES["url"]}
+
+
+async def test_many_who_ask_for_the_statement_at_once_read_the_definitions_once(world: World) -> None:
+    """It is open to everyone: no crowd takes the connections that others need."""
+    with counting() as sent:
+        await asyncio.gather(*(world.http.get("/fhir/metadata") for _ in range(20)))
+    assert len(sent) == 1
 
 
 async def test_how_far_each_is_can_be_asked(world: World) -> None:

@@ -7,6 +7,7 @@ database and done again by the new, and a search that names any looks first.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Forbidden, Unavailable
@@ -28,11 +29,18 @@ class SearchParameters:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.current: Catalogue = STANDARD
+        self._reading: asyncio.Task[Catalogue] | None = None
 
     async def fresh(self) -> Catalogue:
         """Return the definitions as they are now, with how far they are indexed."""
         self.current = await read_catalogue(self._database)
         return self.current
+
+    async def recent(self) -> Catalogue:
+        """Return the same for a crowd: who asks while it is read waits for that one reading."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self.fresh())
+        return await asyncio.shield(self._reading)
 
     async def learn(self, generation: int) -> None:
         """Read the definitions again where these are not they."""

@@ -133,6 +133,6 @@ async def capabilities(services: Services, request: Request) -> Response:
     require_json_answer(request)
     known = services.parameters.current
     with suppress(Unavailable):  # without a database, what was known last
-        known = await services.parameters.fresh()
+        known = await services.parameters.recent()
     with using(known):
         return Response(200, dumps(capability_statement(services, request.base, services.routes)))
