@@ -50,6 +50,7 @@ def test_a_log_entry_queues_for_its_number(name: str) -> None:
 
 DECISIONS = {
     "citizen": {"person_key", "record_alias"},
+    "proxy": {"person_key", "record_alias"},
     "professional": {"record_alias"},
     "source": set(),
     "system": set(),

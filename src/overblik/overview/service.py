@@ -79,7 +79,7 @@ class Overviews:
         """
         await self._directory.refresh()
         now = as_of or self._door.clock.now()
-        looking = as_of is None and caller.kind in {"citizen", "professional"}
+        looking = as_of is None and (caller.is_citizen or caller.kind == "professional")
         first = now - news.FIRST_LOOK if looking else None
         record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of, first=first)
         ctx = Context(record, caller, now, self._directory.find)

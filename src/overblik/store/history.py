@@ -23,6 +23,11 @@ _RECORDS: dict[Kind, LiteralString] = {
         "{own}",
         "select k.pid from person_key k where k.system = %(system)s and k.value = %(value)s and k.source = ''",
     ),
+    "proxy": "c.pid in "
+    + _ALIASES.replace(
+        "{own}",
+        "select k.pid from person_key k where k.system = %(system)s and k.value = %(value)s and k.source = ''",
+    ),
     "professional": "c.pid in "
     + _ALIASES.replace(
         "{own}",

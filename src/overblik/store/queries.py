@@ -70,7 +70,7 @@ def named_queries() -> dict[str, NamedQuery]:
 def sql(name: str) -> LiteralString:
     """Return a named query that is the same for every kind of access."""
     text = named_queries()[name].text
-    if ":permit:" in text or ":visible" in text:
+    if ":permit" in text or ":visible" in text:
         raise ValueError(f"{name} depends on the kind of access; use sql_for")
     return text
 
@@ -96,6 +96,7 @@ def sql_for(name: str, kind: Kind) -> LiteralString:
 def fill(text: LiteralString, kind: Kind, parts: LiteralString = "") -> LiteralString:
     """Fill in the placeholders of one kind of access; `parts` where the statement has the pids of its one record."""
     text = queued(text).replace(":permit:", permit(kind, parts))
+    text = text.replace(":permit_whole:", permit(kind, parts, whole=True))
     text = text.replace(":visible_entry:", visible(kind, "q", parts=parts))
     text = text.replace(":visible_given:", visible(kind, given=True, parts=parts))
     text = text.replace(":blocked:", blocked(parts)) if ":blocked:" in text else text

@@ -9,7 +9,8 @@ no date, but not the Patient itself, which is of no period. A block counts for e
 record, and never for the citizen. What has the label `staff` is for professionals only, `citizen` for
 the citizen only.
 
-Parameters: `%(now)s` instant · citizen: `%(system)s`, `%(value)s` · professional: `%(person)s`,
+Parameters: `%(now)s` instant · citizen: `%(system)s`, `%(value)s` · proxy: the same of whom they act for, and
+`%(person)s` · professional: `%(person)s`,
 `%(org)s`, `%(orgs)s` (the unit and every unit above it) · source: `%(via)s`.
 """
 
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 from typing import Literal, LiteralString
 
-Kind = Literal["citizen", "professional", "source", "system"]
-KINDS: tuple[Kind, ...] = ("citizen", "professional", "source", "system")
+Kind = Literal["citizen", "proxy", "professional", "source", "system"]
+KINDS: tuple[Kind, ...] = ("citizen", "proxy", "professional", "source", "system")
 
 # As an array, which an index on {a} is searched by. `{b}` is a column of the statement around it.
 _SAME_RECORD: LiteralString = """{a} = any(coalesce(
@@ -41,6 +42,9 @@ _COVERS: LiteralString = """(
           {row}.type, {row}.source, {row}.origins, {row}.clinical_from, {row}.clinical_to)))"""
 _DENIED: LiteralString = "exists (select from deny d where {of}" + _IN_FORCE + " and {covers})"
 _BLOCKED: LiteralString = "exists (select from blocks d where d.of = {row}.pid and " + _COVERS + ")"
+
+_MANDATED: LiteralString = """
+    and m.holder = %(person)s and m.valid_from <= %(now)s and m.valid_until > %(now)s"""
 
 _RELATION: LiteralString = """
     select l.kind as rule, l.rid as evidence, l.valid_until as until
@@ -75,16 +79,28 @@ def _relation(record: LiteralString, parts: LiteralString = "", row: LiteralStri
     return text.replace("{denied}", _denied(covers, "l.pid", parts))
 
 
-def permit(kind: Kind, parts: LiteralString = "") -> LiteralString:
+def permit(kind: Kind, parts: LiteralString = "", *, whole: bool = False) -> LiteralString:
     """Return the subquery that permits the record `t.pid` to this kind of access.
 
     `parts` is an array of every pid of that record, where the statement has it: then it is not asked again.
+    `whole` permits only those whose access to the record has no limits.
     """
+    return _permit(kind, parts).replace("{whole}", " and m.types is null" if whole else "")
+
+
+def _permit(kind: Kind, parts: LiteralString) -> LiteralString:
     if kind == "citizen":
         return (
             "select 'self' as rule, null::bigint as evidence from person_key k"
             " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
             " and " + _same("k.pid", "t.pid", parts) + " limit 1"
+        )
+    if kind == "proxy":
+        return (
+            "select m.kind as rule, m.rid as evidence from person_key k, mandate m"
+            " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
+            " and " + _same("k.pid", "t.pid", parts) + " and " + _same("m.pid", "t.pid", parts) + _MANDATED + "{whole}"
+            " order by (m.types is not null), m.kind, m.mid limit 1"
         )
     if kind == "professional":
         return (
@@ -114,7 +130,11 @@ def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False, parts:
     """
     blocked = _BLOCKED if given else _denied(_COVERS, "{row}.pid", parts)
     glass = _BROKEN_GLASS.replace("{same}", _same("g.pid", "{row}.pid", parts))
-    text = _VISIBLE[kind].replace("{blocked}", blocked).replace("{glass}", glass) + _REACHED
+    mandates = _same("m.pid", "{row}.pid", parts)
+    text = (
+        _VISIBLE[kind].replace("{mandates}", mandates).replace("{blocked}", blocked).replace("{glass}", glass)
+        + _REACHED
+    )
     return "(" + text.replace("{row}", row) + ")"
 
 
@@ -134,9 +154,18 @@ def blocked(parts: LiteralString) -> LiteralString:
 _SELF: LiteralString = """exists (select from person_key k
     where k.system = %(system)s and k.value = %(value)s and k.source = '' and {same})"""
 
+_OWN: LiteralString = (
+    "(not 'staff' = any({row}.labels) and ({row}.others is null or not exists ("
+    "select from unnest({row}.others) as o(pid) where not " + _SELF.replace("{same}", _same("k.pid", "o.pid")) + ")))"
+)
+# Who acts for somebody sees whose record it is, and what the mandate is for.
 _VISIBLE: dict[Kind, LiteralString] = {
-    "citizen": "(not 'staff' = any({row}.labels) and ({row}.others is null or not exists ("
-    "select from unnest({row}.others) as o(pid) where not " + _SELF.replace("{same}", _same("k.pid", "o.pid")) + ")))",
+    "citizen": _OWN,
+    "proxy": "("
+    + _OWN
+    + " and exists (select from mandate m where {mandates}"
+    + _MANDATED
+    + " and (m.types is null or {row}.type = any(m.types) or {row}.type = 'Patient')))",
     "professional": "(not 'citizen' = any({row}.labels) and (not {blocked} or {glass})"
     " and ({row}.others is null or not exists (select from unnest({row}.others) as o(pid)"
     " where not exists (" + _relation("o.pid", row="{row}") + "))))",

@@ -87,7 +87,7 @@ async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: st
 async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) -> Page:
     """Return one page of the versions of a type ("" for every type), the last that became known first."""
     require(caller, "read", resource_type or "*", letters="rs")
-    if not resource_type and caller.kind in {"citizen", "professional"}:
+    if not resource_type and (caller.is_citizen or caller.kind == "professional"):
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
     scope = f"{caller.viewer}|history|{resource_type}|{span.since}|{span.at}"
     before: list[int] | list[None] = _opened(door, span.cursor, scope) or [None, None]

@@ -15,11 +15,12 @@ from overblik.trust.scopes import EVERYTHING, Reach
 if TYPE_CHECKING:
     from datetime import datetime
 
-Kind = Literal["citizen", "professional", "source", "system"]
-Purpose = Literal["TREAT", "PATRQT", "HSYSADMIN", "BTG"]
+Kind = Literal["citizen", "proxy", "professional", "source", "system"]
+Purpose = Literal["TREAT", "PATRQT", "FAMRQT", "HSYSADMIN", "BTG"]
 PURPOSES: dict[str, str] = {
     "TREAT": "behandling",
     "PATRQT": "egen indsigt",
+    "FAMRQT": "på vegne af en anden",
     "HSYSADMIN": "systemdrift",
     "BTG": "værdispring",
 }
@@ -29,7 +30,8 @@ PURPOSES: dict[str, str] = {
 class Caller(Struct, frozen=True):
     """One request's caller. `orgs` is the unit signed in at and every unit above it.
 
-    `id` is the CPR of a citizen, the authorisation id of a professional, the name of a source.
+    `id` is the CPR of a citizen (of a proxy their own; `on_behalf` is whose record it is), the authorisation id
+    of a professional, the name of a source.
     `organisations` are those a registered source speaks for; None stands for a test gateway, which
     delivers for any sender. `app` is through which app the person asks, and `reach` how far that one
     reaches; None is as far as the person.
@@ -52,6 +54,16 @@ class Caller(Struct, frozen=True):
     request: UUID = field(default_factory=uuid4)
 
     @property
+    def is_citizen(self) -> bool:
+        """Say whether somebody looks at their own record, or at that of whom they act for."""
+        return self.kind in {"citizen", "proxy"}
+
+    @property
+    def subject(self) -> str:
+        """The CPR of the person whose own record this is: the citizen, or whom a proxy acts for; "" for others."""
+        return self.id if self.kind == "citizen" else self.on_behalf if self.kind == "proxy" else ""
+
+    @property
     def viewer(self) -> str:
         """The key under which this person's own looks are remembered."""
         return f"{self.kind}|{self.id}|{self.org}"
@@ -71,7 +83,7 @@ class Caller(Struct, frozen=True):
         return {
             "now": now,
             "system": CPR,
-            "value": self.id if self.kind == "citizen" else "",
+            "value": self.subject,
             "person": self.id,
             "org": self.org,
             "orgs": list(self.orgs),
@@ -100,6 +112,7 @@ def system_caller(reason: str) -> Caller:
 Interaction = Literal["read", "write", "operate", "consent"]
 _MAY: dict[Kind, frozenset[Interaction]] = {
     "citizen": frozenset({"read", "consent"}),
+    "proxy": frozenset({"read"}),
     "professional": frozenset({"read", "consent"}),
     "source": frozenset({"read", "write", "operate"}),
     "system": frozenset({"read", "write", "operate"}),

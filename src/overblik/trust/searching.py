@@ -99,7 +99,7 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
 def _require_record(caller: Caller, query: Query) -> None:
     """Refuse full text over all records: texts are not indexed, but read in the records that are named."""
     if any(isinstance(c, FullText) for c in query.criteria):
-        named = caller.kind == "citizen" or any(
+        named = caller.is_citizen or any(
             isinstance(c, Ids) or (isinstance(c, Patients) and c.matching is None) for c in query.criteria
         )
         if is_shared(query.type) or not named:
@@ -115,7 +115,7 @@ def _too_many(name: str) -> Unprocessable:
 async def _rows(door: Door, caller: Caller, query: Query, compiled: Compiled, params: dict[str, Any]) -> list[Any]:
     if query.as_of is None or compiled.driver == "linked-shared":
         return await door.database.fetch(compiled.text, params)
-    named = None if is_shared(query.type) else records(query, caller.kind, door.index_key, caller.id)
+    named = None if is_shared(query.type) else records(query, caller.kind, door.index_key, caller.subject)
     if named is None:
         text = "asOf looks into the records of patients: name them by patient, or resources by _id."
         raise Malformed("as-of-of-whom", text, expression="http.asOf")

@@ -137,7 +137,7 @@ class Sessions:
 
 def person_digest(caller: Caller) -> bytes:
     """Return under what all sessions of a person are found, at whatever unit."""
-    return hashlib.sha256(f"{caller.kind}|{caller.id}".encode()).digest()
+    return hashlib.sha256(f"{'citizen' if caller.is_citizen else caller.kind}|{caller.id}".encode()).digest()
 
 
 def _hash(cookie: str) -> bytes:
@@ -155,4 +155,5 @@ def claims_of(caller: Caller) -> dict[str, Any]:
         "org_name": caller.org_name,
         "purpose": caller.purpose,
         "reason": caller.reason,
+        **({"on_behalf": caller.on_behalf} if caller.on_behalf else {}),
     }

@@ -95,7 +95,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
     org = str(claims.get("org", ""))
     unit = directory.find(org) if org else None
     organisations: tuple[str, ...] | None = ()
-    if kind == "citizen":
+    if kind in {"citizen", "proxy"}:
         subject = canonical(CPR, subject).value
     elif kind == "source":
         require_name(subject)
@@ -103,7 +103,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
     elif kind == "system":
         organisations = None
     purpose = claims.get("purpose")
-    usual: dict[str, Purpose] = {"citizen": "PATRQT", "system": "HSYSADMIN"}
+    usual: dict[str, Purpose] = {"citizen": "PATRQT", "proxy": "FAMRQT", "system": "HSYSADMIN"}
     return Caller(
         kind=kind,
         id=subject,
@@ -114,6 +114,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         orgs=directory.path(org) if org else (),
         purpose=cast("Purpose", purpose) if purpose in PURPOSES else usual.get(kind, "TREAT"),
         reason=str(claims.get("reason", "")),
+        on_behalf=canonical(CPR, str(claims.get("on_behalf", ""))).value if kind == "proxy" else "",
         organisations=organisations,
         app=str(claims.get("app", "")),
         reach=await _reach(claims, database),

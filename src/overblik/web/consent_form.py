@@ -17,6 +17,7 @@ from overblik.trust.consent.rules import (
     SUB_UNITS,
     Names,
     Rule,
+    is_mandate,
     rules_of,
 )
 
@@ -158,11 +159,12 @@ def _said(entry: Entry, directory: Directory, now: datetime, *, mandates: bool) 
         rules = rules_of({**resource, "status": "active"}, names)
     except Unprocessable:  # written by another version of this server; it is listed, so that it can be ended
         rules = rules_of({**resource, "status": "inactive"}, names)
-        return [] if mandates else [_words(entry, (Rule(),), directory, shown, now)]
+        return [] if mandates or is_mandate(resource) else [_words(entry, (Rule(),), directory, shown, now)]
     if mandates:
         return [
             Said(
-                resource["id"], (shown.get("", "") or m.holder,), False, _groups(m.types or ()), (), (), (None, None),
+                resource["id"], (_holder(resource["provision"], m.holder),), False,
+                group_names(m.types or ()), (), (), (None, None),
                 m.valid_from, m.valid_until, False, entry.received, "", "",
                 resource["status"] == "active" and (m.valid_until is None or m.valid_until > now),
             )
@@ -186,7 +188,7 @@ def _words(
         id=resource["id"],
         whom=tuple(whom),
         alone=any(r.org and not r.sub_units for r in rules),
-        what=_groups(tuple(r.type for r in rules if r.type)),
+        what=group_names(tuple(r.type for r in rules if r.type)),
         sources=tuple(sources),
         entries=tuple(dict.fromkeys(r.entry for r in rules if r.entry)),
         data=(first.data_from, first.data_until),
@@ -200,7 +202,7 @@ def _words(
     )
 
 
-def _groups(types: tuple[str, ...]) -> tuple[str, ...]:
+def group_names(types: tuple[str, ...]) -> tuple[str, ...]:
     """Return what types are called: the groups that are whole among them, and the other types."""
     whole = [group for group, kinds in GROUPS.items() if set(kinds) <= set(types)]
     return (*whole, *(kind for kind in dict.fromkeys(types) if _GROUP_OF.get(kind) not in whole))
@@ -222,6 +224,13 @@ def _unit(reference: Json, directory: Directory) -> str:
 def _person(reference: Json) -> str:
     identifier = reference.get("identifier", {})
     return str(identifier.get("value", "")) if identifier.get("system") == AUTHORISATION else ""
+
+
+def _holder(provision: Json, cpr: str) -> str:
+    """Return what the citizen called whom they gave a mandate to, with the CPR."""
+    named = (a["reference"] for a in _actors(provision) if "reference" in a)
+    known = {r.get("identifier", {}).get("value", ""): str(r.get("display", "")) for r in named}
+    return ", ".join(part for part in (known.get(cpr, ""), f"{cpr[:6]}-{cpr[6:]}") if part not in {"", "–"})
 
 
 def _actors(provision: Json) -> list[Json]:

@@ -36,7 +36,7 @@ _AN_INSTANT = timedelta(microseconds=1)
 
 async def home(site: Site, request: Request, session: Session) -> Response:
     """The citizen's own overview, or the professional's worklist."""
-    if session.caller.kind == "citizen":
+    if session.caller.is_citizen:
         return await _own_overview(site, request, session)
     if session.caller.kind != "professional":
         raise Forbidden("no-pages", "Pages are for citizens and professionals.")
@@ -47,7 +47,7 @@ async def home(site: Site, request: Request, session: Session) -> Response:
 async def _own_overview(site: Site, request: Request, session: Session) -> Response:
     """The citizen's overview, with who looked lately."""
     as_of = _as_of(site, request)
-    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+    patient_id = await site.door.find(session.caller, CPR, session.caller.subject)
     found = await site.overviews.build(session.caller, patient_id, as_of)
     seen = [] if as_of else await site.door.log(session.caller, patient_id, LOG_ROWS, only="professional")
     return site.page(
@@ -64,7 +64,7 @@ async def _own_overview(site: Site, request: Request, session: Session) -> Respo
 
 async def patient(site: Site, request: Request, session: Session) -> Response:
     """One patient's overview, as the professional works."""
-    if session.caller.kind == "citizen":
+    if session.caller.is_citizen:
         raise NotFound
     as_of = _as_of(site, request)
     found = await site.overviews.build(session.caller, request.path_params["id"], as_of)
@@ -107,18 +107,18 @@ def _as_of(site: Site, request: Request) -> datetime | None:
 
 async def log(site: Site, request: Request, session: Session) -> Response:
     """The citizen's log: who looked, where, when, what and why."""
-    if session.caller.kind != "citizen":
+    if not session.caller.is_citizen:
         raise NotFound
-    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+    patient_id = await site.door.find(session.caller, CPR, session.caller.subject)
     rows = await site.door.log(session.caller, patient_id, LOG_ROWS)
     return site.page("log.html", request, session=session, rows=rows, most=LOG_ROWS)
 
 
 async def log_file(site: Site, _: Request, session: Session) -> Response:
     """The citizen's log as a file that can be verified without us (docs/log.md)."""
-    if session.caller.kind != "citizen":
+    if not session.caller.is_citizen:
         raise NotFound
-    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+    patient_id = await site.door.find(session.caller, CPR, session.caller.subject)
     found = await own_log(site.door, site.heads, session.caller, patient_id)
     name = {"Content-Disposition": 'attachment; filename="overblik-log.json"'}
     return Response(dumps(found), media_type="application/json", headers=HEADERS | name)

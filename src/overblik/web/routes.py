@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
-from overblik.web import authorize, blocking, oauth, pages, provider, sign_in, sign_ins
+from overblik.web import authorize, blocking, oauth, pages, provider, proxies, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -43,6 +43,9 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/s/{slot}/blocks/preview", blocking.before),
     ("POST", "/s/{slot}/blocks/set", blocking.set_block),
     ("POST", "/s/{slot}/blocks/end", blocking.end_block),
+    ("GET", "/s/{slot}/proxies", proxies.proxies),
+    ("POST", "/s/{slot}/proxies/grant", proxies.grant),
+    ("POST", "/s/{slot}/proxies/act", proxies.act),
     ("POST", "/s/{slot}/look-up", pages.look_up),
     ("POST", "/s/{slot}/break-glass", pages.break_glass),
     ("GET", "/s/{slot}/authorize", authorize.consent),

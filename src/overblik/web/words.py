@@ -246,6 +246,9 @@ GROUPS_OF_DATA = {
 }
 RULES = {
     "self": "Egen indsigt",
+    "attorney": "Fuldmagt",
+    "custody": "Forældremyndighed",
+    "guardian": "Værgemål",
     "contact": "Kontakt på enheden",
     "appointment": "Aftale på enheden",
     "addressed": "Plan eller besked til enheden",
@@ -274,6 +277,7 @@ ACTIONS = {
     "transaction": "leverede oplysninger",
     "break glass": "brugte værdispring",
     "blocks": "så sine spærringer",
+    "proxies": "så sine fuldmagter",
     "preview": "så, hvad en spærring ville skjule",
     "block": "satte en spærring",
     "unblock": "ophævede en spærring",
@@ -282,7 +286,13 @@ ACTIONS = {
     "refused": "blev afvist",
 }
 CHANNELS = {"web": "Overbliks sider", "api": "Et fagsystem"}
-PURPOSES = {"TREAT": "Behandling", "PATRQT": "Egen indsigt", "HSYSADMIN": "Systemdrift", "BTG": "Værdispring"}
+PURPOSES = {
+    "TREAT": "Behandling",
+    "PATRQT": "Egen indsigt",
+    "FAMRQT": "På vegne af en anden",
+    "HSYSADMIN": "Systemdrift",
+    "BTG": "Værdispring",
+}
 CHANGES = {"started": "startet", "changed": "ændret", "stopped": "stoppet"}
 IDENTIFIERS = {"cpr": "CPR", "replacement": "Erstatnings-CPR", "other": "Nummer"}
 GENDERS = {"female": "kvinde", "male": "mand", "other": "andet", "unknown": "ukendt"}

@@ -124,7 +124,7 @@ def choose(query: Query, scope: Scope) -> Driver:
     patients.sort(key=lambda p: p.matching is not None)
     if patients:
         return _of_record(patients[0], scope)
-    if scope.kind == "citizen":
+    if scope.kind in {"citizen", "proxy"}:
         return Driver("record", record=_OWN_RECORD)
     named = [c for c in query.criteria if isinstance(c, Ids)]
     if named:

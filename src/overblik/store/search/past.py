@@ -42,7 +42,7 @@ def records(query: Query, kind: Kind, key: bytes, citizen: str) -> dict[str, Any
     if patients is not None:
         tokens = [token(key, "Patient", "identifier", *stated).value for stated in patients.identifiers]
         return _named("Patient", patients.ids, patients.identifiers) | {"past_tokens": tokens}
-    if kind == "citizen":
+    if kind in {"citizen", "proxy"}:
         return _named("", (), ((CPR, citizen),))
     return _named(query.type, ids.ids, ()) if ids is not None else None
 

@@ -88,3 +88,13 @@ select x.* from p, lateral (
     select distinct 'source', unnest(r.origins), null::timestamptz from resource r
     where r.pid = any(%(pids)s::bigint[]) and not r.deleted and :visible:
 ) x;
+
+-- name: mandates_of_holder
+-- scope: cross
+-- Whom somebody may act for now, by the CPR of each, with what the mandate is for; at most `limit`.
+select k.value, m.kind, m.types, nullif(m.valid_until, 'infinity') as until
+from mandate m
+join person_key k on k.pid = any(coalesce((select a.parts from record_alias a where a.pid = m.pid), array[m.pid]))
+     and k.system = %(system)s and k.source = ''
+where m.holder = %(holder)s and m.valid_from <= %(now)s and m.valid_until > %(now)s
+order by k.value, m.kind, m.mid limit %(limit)s;

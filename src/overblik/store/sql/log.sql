@@ -3,7 +3,7 @@
 -- What was logged about one record and is sealed in the first `size` leaves, for the citizen; the oldest
 -- first of each record. Reading it is logged too. One row without a leaf where there is nothing yet.
 with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
 logged as (
     insert into access_log :log_columns:
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),

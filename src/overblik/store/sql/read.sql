@@ -284,7 +284,7 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 -- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Reading it
 -- is logged too.
 with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
+p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
 logged as (
     insert into access_log :log_columns:
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),

@@ -30,7 +30,7 @@ async def own_log(door: Door, heads: Heads, caller: Caller, patient_id: str) -> 
     NotFound for a record that is not the caller's, as for one that is not there; Forbidden to everybody but citizens.
     """
     require(caller, "read", "AuditEvent", letters="rs")
-    if caller.kind != "citizen":
+    if not caller.is_citizen:
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
     head, key = await heads.latest(), await heads.key()
     if head is None:

@@ -1,0 +1,130 @@
+"""Z38: who acts for a citizen sees what they were given, as long as they were given it, and the log names both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import NOW
+from tests.trust.consents import attorney, consent, deny, during, of_type, permit
+from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, about, encounter, patient, stage, write
+from tests.trust.test_consent import say, take_back
+from tests.trust.test_merged_records import TWIN, merge
+
+if TYPE_CHECKING:
+    from tests.conftest import World
+
+THIRD = "1010489993"
+TOMORROW, YESTERDAY = (NOW + DAY).isoformat(), (NOW - DAY).isoformat()
+
+
+def acting(world: World, holder: str = OTHER, whom: str = CPR) -> dict[str, str]:
+    return world.token(kind="proxy", sub=holder, name="Fuldmægtig", on_behalf=whom)
+
+
+async def staged(world: World) -> dict[str, str]:
+    names = {"Patient": await stage(world), "Encounter": await write(world, encounter(DEPARTMENT, NOW - DAY, None))}
+    body = {"status": "final", "code": {"coding": [{"code": "X"}]}, "subject": about()}
+    names["Observation"] = await write(world, {"resourceType": "Observation", **body})
+    return names
+
+
+async def seen(world: World, names: dict[str, str], who: dict[str, str]) -> set[str]:
+    """Return the types seen by reading, searching and $everything, which must be the same."""
+    read = {kind for kind, name in names.items() if (await world.get(f"/{kind}/{name}", who)).status_code == 200}
+    found = set()
+    for kind, name in names.items():
+        for path in (f"/{kind}?patient={names['Patient']}", f"/{kind}"):
+            page = (await world.get(path, who)).json()
+            there = name in {e["resource"]["id"] for e in page.get("entry", ())}
+            assert there is (kind in read), (path, kind)
+    whole = (await world.get(f"/Patient/{names['Patient']}/$everything", who)).json()
+    found = {e["resource"]["resourceType"] for e in whole.get("entry", ())} & set(names)
+    assert found == read
+    return read
+
+
+ALL = {"Patient", "Encounter", "Observation"}
+GIVEN: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("the whole record", permit(attorney(OTHER)), ALL),
+    ("a type", permit(attorney(OTHER), of_type("Observation")), {"Patient", "Observation"}),
+    ("another type", permit(attorney(OTHER), of_type("CarePlan")), {"Patient"}),
+    ("two people", permit(attorney(THIRD), attorney(OTHER)), ALL),
+    ("somebody else", permit(attorney(THIRD)), set()),
+    ("from tomorrow", permit(attorney(OTHER), during(TOMORROW)), set()),
+    ("until yesterday", permit(attorney(OTHER), during(end=YESTERDAY)), set()),
+    ("until tomorrow", permit(attorney(OTHER), during(end=TOMORROW)), ALL),
+]
+
+
+async def test_z38_a_proxy_sees_the_granted_slice_until_it_is_taken_back(world: World) -> None:
+    names = await staged(world)
+    citizen, proxy = world.citizen(CPR), acting(world)
+    assert await seen(world, names, proxy) == set()
+    for what, provision, kinds in GIVEN:
+        said = await say(world, citizen, consent(provision))
+        assert await seen(world, names, proxy) == kinds, what
+        await take_back(world, citizen, said)
+        assert await seen(world, names, proxy) == set(), what
+
+
+async def test_z38_a_mandate_ends_by_time(world: World) -> None:
+    names = await staged(world)
+    await say(world, world.citizen(CPR), consent(permit(attorney(OTHER), during(end=(NOW + DAY / 24).isoformat()))))
+    assert await seen(world, names, acting(world)) == ALL
+    world.clock.forward(hours=1, seconds=1)
+    assert await seen(world, names, acting(world)) == set()
+
+
+async def test_z38_a_block_hides_nothing_from_a_proxy_and_a_merged_record_is_one(world: World) -> None:
+    names = await staged(world)
+    twin = await write(world, patient(TWIN))
+    citizen = world.citizen(CPR)
+    await say(world, citizen, consent(permit(attorney(OTHER))))
+    await say(world, citizen, consent(deny()))
+    assert await seen(world, names, acting(world)) == ALL
+    assert (await world.get(f"/Patient/{twin}", acting(world))).status_code == 404
+    await merge(world, names["Patient"], twin)
+    assert (await world.get(f"/Patient/{twin}", acting(world))).status_code == 200
+
+
+async def test_z38_a_proxy_gives_nothing_on_and_blocks_nothing(world: World) -> None:
+    names = await staged(world)
+    await say(world, world.citizen(CPR), consent(permit(attorney(OTHER))))
+    for provision in (permit(attorney(THIRD)), deny()):
+        answer = await world.post("/Consent", acting(world), consent(provision))
+        assert answer.status_code == 403
+    chain = acting(world, THIRD)  # who holds a mandate of the proxy's own holds none of the citizen's
+    await write(world, patient(OTHER))
+    await say(world, world.citizen(OTHER), consent(permit(attorney(THIRD)), OTHER))
+    assert await seen(world, names, chain) == set()
+    assert (await world.get(f"/Patient/{names['Patient']}", world.citizen(OTHER))).status_code == 404
+
+
+@pytest.mark.parametrize("limited", [True, False])
+async def test_z38_the_log_is_read_by_who_has_the_whole_record_and_names_both(world: World, limited: bool) -> None:
+    names = await staged(world)
+    parts = [attorney(OTHER), of_type("Observation")] if limited else [attorney(OTHER)]
+    await say(world, world.citizen(CPR), consent(permit(*parts)))
+    assert (await world.get(f"/Observation/{names['Observation']}", acting(world))).status_code == 200
+    caller = await world.run.issuer.caller(acting(world)["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    rows = await world.run.door.log(caller, names["Patient"], 50)
+    assert bool(rows) is not limited
+    own = await world.run.issuer.caller(world.citizen(CPR)["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    told = await world.run.door.log(own, names["Patient"], 50)
+    looks = [(r.actor, r.on_behalf, r.purpose, r.rule) for r in told if r.actor_kind == "proxy" and r.action == "read"]
+    assert looks == [(OTHER, CPR, "FAMRQT", "attorney")]
+    await world.run.drain()
+    await world.run.heads.sign()
+    assert (await world.get(f"/Patient/{names['Patient']}/$log", acting(world))).status_code == (
+        404 if limited else 200
+    )
+
+
+async def test_z38_a_refused_proxy_is_in_the_log_and_told_nothing(world: World) -> None:
+    names = await staged(world)
+    answers = [(await world.get(f"/Patient/{one}", acting(world))).content for one in (names["Patient"], "0" * 32)]
+    assert answers[0] == answers[1]
+    rows = await world.run.database.fetch("select outcome, on_behalf from access_log where actor_kind = 'proxy'")
+    assert [(r.outcome, r.on_behalf) for r in rows] == [("refuse", CPR)] * 2
