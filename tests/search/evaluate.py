@@ -32,6 +32,9 @@ MATCH: dict[str, Callable[[str, Any], bool]] = {
 
 MODIFIED: dict[tuple[str, str], Callable[[str, Any], bool]] = {
     ("token", "text"): values.text,
+    ("token", "in"): values.member,
+    ("token", "below"): values.subsumed,
+    ("token", "above"): values.subsuming,
     ("token", "of-type"): values.of_type,
     ("string", "exact"): values.exact,
     ("string", "contains"): values.contains,
@@ -127,7 +130,7 @@ def words_of(stored: Any) -> list[str]:
 
 
 def in_order(population: Population, resources: list[Json], sort: str) -> bool:
-    """Say whether resources stand in the order of `_sort`; what has no value is less than what has one."""
+    """Say whether resources stand in the order of `_sort`; what has no value, or none known, is less than any."""
     rows = []
     for resource in resources:
         row = []
@@ -181,8 +184,8 @@ def holds(  # noqa: PLR0911 - one line a kind of parameter
         return (not found(resource, param)) == (value == "true")
     if param.kind == "reference":
         return any(refers(population, resource, name, param, modifier, one) for one in asked)
-    if modifier == "not":
-        return not holds(population, resource, name, value)
+    if modifier in {"not", "not-in"}:
+        return not holds(population, resource, name + modifier.removeprefix("not").replace("-", ":"), value)
     match = MODIFIED[param.kind, modifier] if modifier else MATCH[param.kind]
     return any(match(one, stored) for one in asked for stored in found(resource, param))
 

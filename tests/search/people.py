@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from overblik.fhir.strict_json import loads
 from tests.search.evaluate import CPR, Population
 from tests.search.paths import SHARED
-from tests.search.values import MEASURES
+from tests.search.values import CLASS, CLINICAL, MEASURES, STATUS
 
 if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
@@ -21,6 +21,8 @@ SYSTEMS = ("http://loinc.org", "urn:x")
 CODINGS = [{"system": s, "code": c} for s in SYSTEMS for c in ("a", "b", "A")]
 CODINGS += [{"code": "a"}, {"system": "urn:x"}, {"system": "urn:x", "code": "c,d|e$f"}]
 CODINGS += [{"system": "urn:x", "code": "a", "display": display} for display in ("Åse", "aase og Bo", "50%_")]
+CODINGS += [{"system": CLINICAL, "code": code} for code in ("active", "relapse", "inactive")]
+CODINGS += [{"system": CLASS, "code": "ACUTE"}, {"system": STATUS, "code": "corrected"}, {"code": "recurrence"}]
 WORDS = ("Åse", "aase", "Sørensen", "Né", "Nel", "Bo  Ib", "a", "Ærø", "AERO", "O'Hara-Ng", "Łukasz", "50%_", "\\x")
 DATES = (
     "2026", "2026-11", "2026-11-20", "2026-11-21", "2026-10", "2025-12-31", "1948-12-25", "2024-02-29", "1900", "2100",
@@ -204,7 +206,7 @@ class Maker:
                       concepts.map(lambda c: {"valueCodeableConcept": c}), st.just({})),
         )  # fmt: skip
         parts = members(
-            status=st.sampled_from(("final", "preliminary")), code=concepts, category=some(concepts, 1),
+            status=st.sampled_from(("final", "amended", "corrected")), code=concepts, category=some(concepts, 1),
             component=some(component), identifier=some(identifiers), dataAbsentReason=maybe(concepts),
         )  # fmt: skip
         resource: Json = self.draw(parts)

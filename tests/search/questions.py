@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.search.filters import draw_filter
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
-from tests.search.values import MEASURES, UCUM, codings, texts
+from tests.search.values import BELOW, MEASURES, SETS, UCUM, codings, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def several(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 MODIFIERS = {
-    "token": ("missing", "not", "not", "text", "text"),
+    "token": ("missing", "not", "not", "text", "text", "in", "not-in", "below", "above"),
     "string": ("missing", "exact", "contains"),
     "uri": ("missing", "below", "above"),
     **dict.fromkeys(("date", "number", "quantity", "reference", "special"), ("missing",)),
@@ -89,8 +89,9 @@ _BELOW = st.sampled_from(("http://x", "http://x/a", "http://x/a/", "http://x/a/b
 MODIFIED = {
     "text": strings, "exact": st.sampled_from([escape(word) for word in (*WORDS, "Bo", "bo ib")]),
     "contains": st.sampled_from(tuple(dict.fromkeys(escape(w[i:]) for w in WORDS for i in (1, 2) if w[i:].strip()))),
-    "below": _BELOW, "above": _BELOW,
+    "below": _BELOW, "above": _BELOW, "in": st.sampled_from(tuple(SETS)), "not-in": st.sampled_from(tuple(SETS)),
 }  # fmt: skip
+_LEVELS = st.sampled_from([f"{system}|{code}" for system, known in BELOW.items() for code in known])
 
 
 class Asker:
@@ -187,6 +188,8 @@ class Asker:
             typed = self.pick(("urn:x|a|1", "urn:x|b|1", "http://loinc.org|a|2"))
             return "identifier:of-type", typed
         values = MODIFIED.get(modifier, VALUES[param.kind])
+        if param.kind == "token" and modifier in {"in", "not-in", "below", "above"}:
+            return f"{name}:{modifier}", self.draw(several(_LEVELS if modifier in {"below", "above"} else values))
         said = stored(near, param) if near is not None else []
         said = [value for value in said if not str(value).startswith("urn:")]
         if said and self.mostly():

@@ -127,3 +127,16 @@ async def test_the_code_of_a_composite_may_be_any_of_a_system(world: World) -> N
         await compare(world, ids, population, "Observation", [(name, value)])
     found = await world.get("/Observation?code-value-quantity=urn:x|$5.0", world.source(ids.seen))
     assert [e["resource"]["id"] for e in found.json()["entry"]] == ["s0.2"]
+
+
+async def test_a_list_of_urls_is_ordered_by_one_of_them(world: World) -> None:
+    """Found by the oracle: it was ordered by the list as JSON writes it."""
+    ids = Ids(0)
+    population = Population([
+        {"resourceType": "Organization", "id": "s0.1", "name": "x", "meta": {"profile": ["http://x/a/b/c"]}},
+        {"resourceType": "Organization", "id": "s0.2", "name": "x", "meta": {"profile": ["http://x/a", "http://x/ab"]}},
+        {"resourceType": "Organization", "id": "h0.3", "name": "y"},
+    ], {"h0.3"})  # fmt: skip
+    await write(world, ids, population)
+    for sort in ("_profile", "-_profile"):
+        await compare(world, ids, population, "Organization", [("name", "x"), ("_sort", sort)])

@@ -247,6 +247,57 @@ def uri(asked: str, stored: Any) -> bool:
     return bool(bare(asked) == stored)
 
 
+# -- value sets and hierarchies, a few of R4's by hand
+
+STATUS = "http://hl7.org/fhir/observation-status"
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+CLASS = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+BELOW: dict[str, dict[str, tuple[str, ...]]] = {
+    CLINICAL: {"active": ("recurrence", "relapse"), "recurrence": (), "inactive": ("remission", "resolved")},
+    STATUS: {"amended": ("corrected",), "corrected": (), "final": ()},
+    CLASS: {"IMP": ("ACUTE", "NONAC"), "ACUTE": (), "AMB": ()},
+}
+SETS: dict[str, tuple[tuple[str, str], ...]] = {
+    "http://hl7.org/fhir/ValueSet/observation-status": tuple(
+        (STATUS, code) for code in ("registered", "preliminary", "final", "amended", "corrected", "cancelled",
+                                    "entered-in-error", "unknown")),
+    "http://hl7.org/fhir/ValueSet/condition-clinical|4.0.1": tuple(
+        (CLINICAL, code) for code in ("active", "recurrence", "relapse", "inactive", "remission", "resolved")),
+    "http://hl7.org/fhir/ValueSet/administrative-gender": tuple(
+        ("http://hl7.org/fhir/administrative-gender", code) for code in ("male", "female", "other", "unknown")),
+    "http://hl7.org/fhir/ValueSet/yesnodontknow": (
+        ("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"), ("http://terminology.hl7.org/CodeSystem/v2-0136", "N"),
+        ("http://terminology.hl7.org/CodeSystem/data-absent-reason", "asked-unknown")),
+}  # fmt: skip
+
+
+def among(wanted: tuple[tuple[str, str], ...], stored: Any) -> bool:
+    """Say whether a stored token is one of some; an element of type code names no system."""
+    if isinstance(stored, str):
+        return stored in [code for _, code in wanted]
+    return any(coding in wanted for coding in codings(stored))
+
+
+def member(asked: str, stored: Any) -> bool:
+    """Say whether a token is in a value set."""
+    return among(SETS[asked], stored)
+
+
+def subsumed(asked: str, stored: Any) -> bool:
+    """Say whether a token is the asked one, or below it."""
+    system, code = asked.split("|")
+    return among(tuple((system, one) for one in (code, *BELOW[system][code])), stored)
+
+
+def subsuming(asked: str, stored: Any) -> bool:
+    """Say whether a token is the asked one, or above it."""
+    system, code = asked.split("|")
+    return among(tuple((system, one) for one in [code, *(up for up, under in ABOVE if code in under)]), stored)
+
+
+ABOVE = [(up, under) for known in BELOW.values() for up, under in known.items()]
+
+
 # -- modifiers
 
 

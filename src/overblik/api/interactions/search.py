@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, found_entry, require_json_answer
+from overblik.fhir import terminology
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Gone, Malformed, NotFound
 from overblik.fhir.index.catalogue import STANDARD, using
-from overblik.fhir.query import MOST_CRITERIA, Ids, parse_query
+from overblik.fhir.query import MOST_CRITERIA, Ids, named_sets, parse_query
 from overblik.fhir.query.includes import INCLUDES
 from overblik.fhir.references import parse_reference
 from overblik.trust import history, searching
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
+    from overblik.fhir.strict_json import Json
 
 MOST_LISTS = 10
 _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
@@ -61,7 +63,8 @@ async def of_compartment(name: str, services: Services, request: Request) -> Res
 async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
     """Parse a search of one type; Lists that it names (`_list`) are read as the caller, and stand for their members."""
     named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
-    query = await parsed(services, request, kind, [pair for pair in pairs if pair[0] != "_list"])
+    with terminology.holding(await _value_sets(services, request, pairs)):
+        query = await parsed(services, request, kind, [pair for pair in pairs if pair[0] != "_list"])
     if len(named) > 1:
         raise Malformed("parameter-twice", "_list may stand only once.", expression="http._list")
     if len(named) + len(query.criteria) > MOST_CRITERIA:
@@ -82,6 +85,26 @@ async def parsed(services: Services, request: Request, kind: str, pairs: list[tu
             return parse_query(kind, pairs)
     with using(await services.parameters.fresh()):
         return parse_query(kind, pairs, lenient=request.lenient)
+
+
+async def _value_sets(services: Services, request: Request, pairs: list[tuple[str, str]]) -> dict[str, Json]:
+    """Return the ValueSets of this server that a search names, by `ValueSet/id` or their url, read as the caller."""
+    found: dict[str, Json] = {}
+    for name in named_sets(pairs)[:MOST_CRITERIA]:
+        kind, _, known = name.removeprefix(f"{request.base}/").partition("/")
+        if kind == "ValueSet":
+            with suppress(NotFound, Gone):
+                found[name] = (await services.door.read(request.caller, "ValueSet", known)).json()
+            continue
+        url, _, version = name.partition("|")
+        query = parse_query("ValueSet", [("url", url), ("version", version), ("_count", "2")])
+        held = (await searching.search(services.door, request.caller, query, asked(query))).entries
+        if len(held) > 1:
+            text = f"There are several value sets {url[:100]} here; say which as ValueSet/id or by |version."
+            raise Malformed("terminology-unknown", text, expression="http.url")
+        if held:
+            found[name] = held[0].json()
+    return found
 
 
 async def _members(

@@ -1,6 +1,7 @@
 """Search string to a frozen query tree (https://hl7.org/fhir/R4/search.html). Knows no SQL.
 
 tree.py     the tree: a query is criteria that must all hold
+coded.py    value sets and hierarchies of codes
 values.py   one value as text to what it stands for
 places.py   `near`: one place with a distance
 grammar.py  a parameter's name: modifiers and chains
@@ -14,6 +15,7 @@ customs.py      which parameters of the server's own a search asks by
 definitions.py  what a SearchParameter resource defines
 """
 
+from overblik.fhir.query.coded import named_sets
 from overblik.fhir.query.definitions import definition
 from overblik.fhir.query.includes import INCLUDES, Include, includes
 from overblik.fhir.query.parse import parse_query, searchable
@@ -84,6 +86,7 @@ __all__ = [
     "Words",
     "definition",
     "includes",
+    "named_sets",
     "parse_query",
     "searchable",
     "sortable",
