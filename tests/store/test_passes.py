@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from overblik.fhir.errors import Unavailable
 from overblik.store import passes
 from overblik.store.database import counting
 from overblik.trust.identity import Caller
@@ -171,6 +172,16 @@ async def test_a_definition_that_comes_during_a_pass_has_the_next_one(world: Wor
     assert sorted(await found(world, "/Patient?iris=male")) == sorted(ids)
 
 
+async def test_a_pass_goes_on_in_a_copy_of_the_database_on_another_server(world: World) -> None:
+    """pg_dump carries the fence along, and numbers of transactions begin anew there."""
+    (who,) = await written(world, person(1, "blue"))
+    await define(world, indexed=False)
+    assert await step(world) == 0
+    await world.run.database.run("update search_pass set fence = '4000000000000'::xid8")
+    assert await index(world) == 1
+    assert await colours(world) == [who]
+
+
 async def test_two_processes_share_a_pass(workers: tuple[World, World]) -> None:
     one, other = workers
     ids = await written(one, *(person(number, "blue") for number in range(30)))
@@ -201,6 +212,35 @@ async def test_a_restart_goes_on_where_it_was(clones: Clones, tmp_path: Path, cl
         assert "40 %" in text
         assert await index(world) == 6
         assert await colours(world) == sorted(ids)
+
+
+async def test_a_server_indexes_by_itself_whatever_fails_once_and_learns_what_others_define(
+    workers: tuple[World, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = workers
+    ids = await written(one, *(person(number, "blue") for number in range(5)))
+    monkeypatch.setattr(passes, "EVERY", 0.01)
+    taken, faults = passes.step, [Unavailable("database-down", "gone"), ValueError("a fault of ours")]
+
+    async def failing(*arguments: Any) -> int | None:
+        if faults:
+            raise faults.pop()
+        return await taken(*arguments)
+
+    monkeypatch.setattr(passes, "step", failing)
+    key = other.run.keyring.key("index")
+    task = asyncio.create_task(passes.keep_indexing(other.run.database, key, other.run.parameters.learn))
+    try:
+        await define(one, indexed=False)
+        for _ in range(2_000):
+            if (await one.get("/Patient?eye-colour=blue", one.source())).status_code == 200:
+                break
+            await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+    assert not faults
+    assert await colours(one) == sorted(ids)
+    assert other.run.parameters.current.find("Patient", "eye-colour") is not None
 
 
 @pytest.mark.long

@@ -68,9 +68,10 @@ returning type;
 
 -- name: read_pass
 -- scope: shared
--- The pass that is going on, and whether what was under way when it began is over.
+-- The pass that is going on, and whether what was under way when it began is over. A fence that lies ahead of every
+-- transaction is another server's, of which this is a copy: nothing of there is under way here.
 select w.type, w.generation, w.total, w.done, w.sort_at::text as sort_at, w.rid, w.id,
-       pg_snapshot_xmin(pg_current_snapshot()) >= w.fence as clear
+       pg_snapshot_xmin(pg_current_snapshot()) >= w.fence or pg_snapshot_xmax(pg_current_snapshot()) < w.fence as clear
 from search_pass w order by w.type limit 1;
 
 -- name: read_pass_places
