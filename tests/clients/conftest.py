@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from overblik.app.runtime import runtime
+from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
 from overblik.store.embedded import EmbeddedPostgres
 from tests.folders import open_folder
@@ -28,11 +28,12 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server is, and the token of the source that the clients speak for."""
+    """Where the server is, the token of the source that the clients speak for, and our own hold on its database."""
 
     base: str
     token: str
     stranger: str
+    run: Runtime
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ async def server() -> AsyncIterator[Server]:
             async with runtime(settings, conninfo, migrating=False) as run:
                 assert run.issuer is not None
                 tokens = [run.issuer.token({"kind": "source", "sub": name, "name": name}) for name in ("gate", "other")]
-                yield Server(f"{address}/fhir", *tokens)
+                yield Server(f"{address}/fhir", tokens[0], tokens[1], run)
         finally:
             postgres.stop()
 

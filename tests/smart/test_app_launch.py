@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey
 
 from overblik.demo.cast import GP, INGER, NURSE, STRANGER
-from tests.smart.app import REDIRECT, SCOPE, App, answered, bearer, challenge_of, register
+from tests.smart.app import REDIRECT, SCOPE, App, answered, assertion, bearer, challenge_of, jwks, register
 from tests.web.browse import CITIZEN, document, known, sign_in, told, words
 
 if TYPE_CHECKING:
@@ -223,6 +223,20 @@ async def test_a08_a_code_that_comes_twice_ends_what_the_first_gave(world: World
     assert await opens(world, tokens) == 200
     assert (await app.redeem(code)).json()["error"] == "invalid_grant"
     assert await opens(world, tokens) == 401
+
+
+async def test_a_public_app_may_leave_its_name_out_beside_a_refresh_token(world: World) -> None:
+    """As npm fhirclient does (RFC 6749 § 6); one that has keys still shows them."""
+    await known(world)
+    app, keyed = await register(world), await register(world, "keyed", kind="confidential", jwks=jwks())
+    tokens = await app.tokens(CITIZEN, scope=OFFLINE)
+    refresh = {"grant_type": "refresh_token", "client_id": "-"}
+    assert (await app.token(**refresh, refresh_token=tokens["refresh_token"])).status_code == 200
+    code = (await keyed.let_in(await keyed.consent(CITIZEN, scope=OFFLINE)))["code"]
+    tokens = (await keyed.redeem(code, **assertion("keyed"))).json()
+    assert (await keyed.token(**refresh, refresh_token=tokens["refresh_token"])).status_code == 401
+    assert (await keyed.token(**refresh, refresh_token="x")).status_code == 401
+    assert (await keyed.token(**refresh)).status_code == 401
 
 
 OFFLINE = f"{SCOPE} offline_access"

@@ -67,7 +67,8 @@ select grant_id, redirect, challenge, expires_at, used_at as before from found;
 
 -- name: read_credential
 -- scope: shared
-select grant_id, expires_at, used_at from app_credential where hash = %(hash)s and use = 'refresh';
+select c.grant_id, g.client from app_credential c join app_grant g on g.id = c.grant_id
+where c.hash = %(hash)s and c.use = 'refresh';
 
 -- name: use_assertion
 -- scope: shared

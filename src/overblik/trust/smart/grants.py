@@ -170,6 +170,11 @@ class Grants:
         if given is not None and given.client == client.id:
             await self.end(given.id)
 
+    async def client_of(self, refresh_token: str) -> str:
+        """Return the client a refresh token was given to, "" for any other text."""
+        rows = await self._database.fetch(sql("read_credential"), {"hash": _hash(refresh_token)})
+        return str(rows[0].client) if rows else ""
+
     async def end(self, grant: UUID, person: bytes | None = None) -> None:
         """End a grant and all its tokens; with `person`, only one of theirs."""
         params = {"id": grant, "person": person, "now": datetime.now(UTC)}

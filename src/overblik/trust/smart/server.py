@@ -81,7 +81,7 @@ class AuthorizationServer:
 
     async def token(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Answer a token request (RFC 6749 § 3.2); Refusal says why not."""
-        client = await self._authenticator.client(form, f"{self.address}/oauth/token")
+        client = await self._authenticator.client(await self._named(form), f"{self.address}/oauth/token")
         kind = form.get("grant_type", "")
         try:
             if kind == "client_credentials" and client.kind == "backend":
@@ -96,6 +96,13 @@ class AuthorizationServer:
         known = kind in {"client_credentials", "authorization_code", "refresh_token"}
         code = "unauthorized_client" if known else "unsupported_grant_type"
         raise Refusal(code, "This client does not get tokens in that way.")
+
+    async def _named(self, form: Mapping[str, str]) -> Mapping[str, str]:
+        """Return a form with the client's name: public apps may leave it out beside a refresh token, and some do."""
+        named = {"client_id", "client_assertion", "client_assertion_type"} & form.keys()
+        if form.get("grant_type") != "refresh_token" or named:
+            return form
+        return {**form, "client_id": await self.grants.client_of(form.get("refresh_token", ""))}
 
     async def _of_service(self, form: Mapping[str, str], client: Any) -> dict[str, Any]:
         scopes = parse_scopes(form.get("scope", ""))
