@@ -13,7 +13,9 @@ from overblik.demo.people import make_person
 from overblik.demo.story import Story
 from tests.conftest import NOW
 from tests.journeys.tell import set_the_stage, tell
-from tests.journeys.worlds import Pair, two_worlds
+from tests.journeys.worlds import Answer, Pair, two_worlds
+from tests.trust.consents import attorney, consent, deny, of_type, permit, person, source, unit
+from tests.web.browse import sign_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,24 +37,22 @@ TYPES = (
     "Communication",
     "Appointment",
     "Condition",
+    "Consent",
 )
 
 
 async def shared(world: World) -> None:
-    """A patient whose story has come to the discharge, and a block on what the clinic writes."""
+    """A patient whose story has come to the discharge, and who has blocked what the clinic writes."""
     await set_the_stage(world)
     story = Story(SEEN, TODAY, ODENSE)
     await tell(world, [d for step in story.steps()[:5] for d in step.deliveries if d.source is not CLINIC])
     world.clock.set(NOW)
-    place = await world.run.door.locate("Patient", await world.patient_id(SEEN.cpr))
-    await world.run.database.run(
-        "insert into deny (pid, did, source) values (%(pid)s, 1, %(source)s)",
-        {"pid": place.pid, "source": CLINIC.sor},
-    )
+    said = await world.post("/Consent", world.citizen(SEEN.cpr), consent(deny(source(CLINIC.sor)), SEEN.cpr))
+    assert said.status_code == 201, said.text
 
 
 async def hidden(world: World) -> None:
-    """What the clinic knows of the same patient, and a patient of another municipality."""
+    """What the clinic knows of the same patient, what else that one has said, and a patient of another municipality."""
     moment = world.clock.now()
     story = Story(SEEN, TODAY, ODENSE)
     await tell(world, [d for step in story.steps()[:5] for d in step.deliveries if d.source is CLINIC], in_order=False)
@@ -60,6 +60,13 @@ async def hidden(world: World) -> None:
     deliveries = [d for step in other.steps()[:5] for d in step.deliveries if d.source is not ORTHOPAEDICS]
     await tell(world, deliveries, in_order=False)
     world.clock.set(moment)
+    for provision in (
+        deny(unit(CLINIC.sor)),
+        deny(person("DEM99"), of_type("Observation")),
+        permit(attorney(UNSEEN.cpr)),
+    ):
+        said = await world.post("/Consent", world.citizen(SEEN.cpr), consent(provision, SEEN.cpr))
+        assert said.status_code == 201, said.text
 
 
 @pytest.fixture
@@ -84,6 +91,7 @@ def viewers(world: World) -> dict[str, dict[str, str]]:
         "stranger": world.professional("99900000016041"),
         "unit nobody knows": world.professional("99900000016099"),
         "other citizen": world.citizen("0101010101"),
+        "proxy of nobody": world.token(kind="proxy", sub="0101010101", name="x", on_behalf=SEEN.cpr),
         "hospital source": world.token(kind="source", sub=ORTHOPAEDICS.slug, name="x"),
     }
 
@@ -117,7 +125,7 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "who", ["nurse", "surgeon", "stranger", "unit nobody knows", "other citizen", "hospital source"]
+    "who", ["nurse", "surgeon", "stranger", "unit nobody knows", "other citizen", "proxy of nobody", "hospital source"]
 )
 async def test_every_request_answers_alike(pair: Pair, who: str) -> None:
     ids = await identifiers(pair.b)
@@ -138,7 +146,7 @@ async def test_every_request_answers_alike(pair: Pair, who: str) -> None:
 async def test_the_harness_sees_a_difference_where_there_is_one(pair: Pair) -> None:
     """Without the block the same requests differ: the harness can fail."""
     for world in (pair.a, pair.b):
-        await world.run.database.run("delete from deny")
+        await world.run.database.run("delete from deny")  # the Consents stay: nobody but the citizen sees them
     patient = await pair.a.patient_id(SEEN.cpr, viewers(pair.a)["nurse"])
 
     async def ask(world: World) -> httpx.Response:
@@ -188,3 +196,53 @@ async def test_time_passes_alike(pair: Pair) -> None:
         statuses.append(a.status)
     assert statuses[0] == 200
     assert statuses[-1] == 404
+
+
+PAGES = (
+    "/",
+    "/patient/{patient}",
+    "/patient/{absent}",
+    "/blocks",
+    "/proxies",
+    "/log",
+    "/raw/{absent}",
+    "/patient/{patient}?lang=en",
+)
+FORMS = (
+    ("/look-up", {"cpr": SEEN.cpr}),
+    ("/look-up", {"cpr": UNSEEN.cpr}),
+    ("/blocks/preview", {"who": "all"}),
+    ("/blocks/set", {"who": "all"}),
+    ("/blocks/end", {"id": "0" * 32}),
+    ("/proxies/grant", {"cpr": UNSEEN.cpr, "how": "whole"}),
+    ("/proxies/act", {"cpr": SEEN.cpr}),
+    ("/break-glass", {"cpr": UNSEEN.cpr, "reason": "kort"}),
+    ("/break-glass", {"cpr": "0101010101", "reason": "Bevidstløs, kan ikke spørges"}),
+)
+
+
+@pytest.mark.parametrize("who", ["nurse", "stranger"])
+async def test_pages_and_their_forms_answer_alike(pair: Pair, who: str) -> None:
+    """What is hidden is looked up like nobody, in both worlds; what is the citizen's own is nobody else's."""
+    claims = NURSE.claims() if who == "nurse" else {**NURSE.claims(), "sub": "DEM98", "org": "99900000016041"}
+    names = {"patient": await pair.a.patient_id(SEEN.cpr, viewers(pair.a)["nurse"]), "absent": "0" * 32}
+    answers: list[list[Answer]] = []
+    for world in (pair.a, pair.b):
+        tab = await sign_in(world, claims)
+        known = {tab.base: "/s/SLOT", await tab.token(): "TOKEN"}
+        got = [await tab.get(path.format(**names)) for path in PAGES]
+        got += [await tab.post(path, fields) for path, fields in FORMS]
+        answers.append([Answer.of(response, known) for response in got])
+    asked = [*PAGES, *(path for path, _ in FORMS)]
+    assert [path for path, a, b in zip(asked, *answers, strict=True) if a != b] == []
+    assert {a.status for a in answers[0]} == {200, 403, 404, 422}
+
+
+async def test_breaking_the_glass_answers_alike_and_opens_what_there_is(pair: Pair) -> None:
+    body = {"resourceType": "Parameters", "parameter": [
+        {"name": "identifier", "valueIdentifier": {"system": "urn:oid:1.2.208.176.1.2", "value": SEEN.cpr}},
+        {"name": "reason", "valueString": "Bevidstloes, kan ikke spoerges"},
+    ]}  # fmt: skip
+    a, b = await pair.ask(lambda world: world.post("/Patient/$break-glass", viewers(world)["stranger"], body))
+    assert a == b
+    assert a.status == 200

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.fhir.identifiers import cpr_birth_date
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, deny, during, of_type, permit
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, about, encounter, patient, stage, write
@@ -128,3 +130,85 @@ async def test_z38_a_refused_proxy_is_in_the_log_and_told_nothing(world: World) 
     assert answers[0] == answers[1]
     rows = await world.run.database.fetch("select outcome, on_behalf from access_log where actor_kind = 'proxy'")
     assert [(r.outcome, r.on_behalf) for r in rows] == [("refuse", CPR)] * 2
+
+
+def related(holder: str, child: str, system: str, code: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "RelatedPerson",
+        "patient": about(child),
+        "identifier": [{"system": "urn:oid:1.2.208.176.1.2", "value": holder}],
+        "relationship": [{"coding": [{"system": system, "code": code}]}],
+        **more,
+    }
+
+
+CUSTODY = ("urn:overblik:relation", "custody")
+GUARDIAN = ("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "GUARD")
+CHILD = "2411114999"
+"""Born on 24 November 2011: fifteen at midnight, fifteen hours after the tests' clock begins."""
+
+
+async def opens(world: World, identifier: str, holder: str, whom: str) -> bool:
+    return (await world.get(f"/Patient/{identifier}", acting(world, holder, whom))).status_code == 200
+
+
+async def test_z39_custody_ends_the_second_the_child_is_fifteen_in_copenhagen(world: World) -> None:
+    child = await write(world, patient(CHILD))
+    for holder in (OTHER, THIRD):
+        said = await world.post("/RelatedPerson", world.system(), related(holder, CHILD, *CUSTODY))
+        assert said.status_code == 201, said.text
+    assert await opens(world, child, OTHER, CHILD)
+    world.clock.set(datetime(2026, 11, 23, 22, 59, 59, tzinfo=UTC))
+    assert await opens(world, child, OTHER, CHILD)
+    world.clock.forward(seconds=1)
+    assert not await opens(world, child, OTHER, CHILD)
+    assert not await opens(world, child, THIRD, CHILD)
+
+
+@pytest.mark.parametrize(
+    "change", [{"active": False}, {"period": {"end": "2026-11-22"}}, {"relationship": [{"text": "Far"}]}, None]
+)
+async def test_z39_one_parent_loses_custody_and_the_other_keeps_it(world: World, change: dict[str, Any] | None) -> None:
+    child = await write(world, patient(CHILD))
+    made = [
+        (await world.post("/RelatedPerson", world.system(), related(holder, CHILD, *CUSTODY))).json()
+        for holder in (OTHER, THIRD)
+    ]
+    path = f"/RelatedPerson/{made[0]['id']}"
+    if change is None:
+        assert (await world.http.delete(f"/fhir{path}", headers=world.system())).status_code in {200, 204}
+    else:
+        assert (await world.put(path, world.system(), made[0] | change)).status_code == 200
+    assert not await opens(world, child, OTHER, CHILD)
+    assert await opens(world, child, THIRD, CHILD)
+    logged = await world.run.database.fetch("select action from access_log where query like 'RelatedPerson%'")
+    assert len(logged) == 3
+
+
+async def test_z39_a_guardian_acts_as_long_as_the_authority_says_and_no_source_says_so(world: World) -> None:
+    identifier = await stage(world)
+    for relation in (CUSTODY, GUARDIAN):
+        await world.post("/RelatedPerson", world.source(), related(OTHER, CPR, *relation))
+        assert not await opens(world, identifier, OTHER, CPR), "a source's word opens nothing"
+    await world.post("/RelatedPerson", world.system(), related(OTHER, CPR, *CUSTODY))
+    assert not await opens(world, identifier, OTHER, CPR), "nobody has custody of a grown-up"
+    until: dict[str, Any] = {"period": {"end": (NOW + DAY).isoformat()}}
+    await world.post("/RelatedPerson", world.system(), related(OTHER, CPR, *GUARDIAN, **until))
+    assert await opens(world, identifier, OTHER, CPR)
+    world.clock.forward(days=1, seconds=1)
+    assert not await opens(world, identifier, OTHER, CPR)
+    nobody = {"resourceType": "Patient", "identifier": [{"system": "urn:x", "value": "1"}]}
+    unknown = await world.post("/Patient", world.source(), nobody)
+    body = related(OTHER, CPR, *CUSTODY) | {"patient": {"reference": f"Patient/{unknown.json()['id']}"}}
+    assert (await world.post("/RelatedPerson", world.system(), body)).status_code == 201
+    rows = await world.run.database.fetch("select 1 from mandate where valid_until > now() and kind = 'custody'")
+    assert rows == [], "whose age is not known has no custody to give"
+
+
+NUMBERS = "2411114999 0101010101 2902001234 3102991234 0101361234 0101364999 0101374999 x 0105576000 0105586000"
+
+
+@pytest.mark.parametrize("value", NUMBERS.split())
+async def test_birth_dates_are_read_alike_here_and_in_the_database(world: World, value: str) -> None:
+    rows = await world.run.database.fetch("select cpr_birth_date(%(value)s) as born", {"value": value})
+    assert rows[0].born == cpr_birth_date(value)

@@ -20,7 +20,7 @@ from overblik.store.index_rows import NARROW, Dictionary, indexed, narrow_rows, 
 from overblik.store.queries import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from overblik.fhir.index.catalogue import Catalogue
@@ -43,6 +43,16 @@ class RelationRow:
 
     org: str
     kind: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MandateRow:
+    """Somebody (by CPR) who acts for the person of a record by law, as a resource states it."""
+
+    kind: str
+    holder: str
     valid_from: datetime
     valid_until: datetime
 
@@ -70,6 +80,7 @@ class Staged:
     fact_key: str | None = None
     facets: dict[str, Any] | None = None
     relations: list[RelationRow] = field(default_factory=list)
+    mandates: list[MandateRow] = field(default_factory=list)
     raw: tuple[str, bytes] | None = None
 
 
@@ -202,6 +213,7 @@ class Unit:
         await self._index(old, rows)
         await many(sql("clear_relations"), old)
         await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
+        await self._put_mandates(staged)
         await many(
             sql("put_raw"),
             [{"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": s.raw[1]} for s in staged if s.raw],
@@ -212,6 +224,17 @@ class Unit:
             for other in s.others or ()
         ]
         await many(sql("put_membership"), memberships)
+
+    async def _put_mandates(self, staged: Iterable[Staged]) -> None:
+        """Write who acts by law, in place of what the same resource said before."""
+        related = [s for s in staged if s.type == "RelatedPerson"]
+        await self.transaction.run_many(sql("clear_mandates"), [{"pid": s.pid, "rid": s.rid} for s in related])
+        rows = [
+            {"pid": s.pid, "rid": s.rid, "mid": self.keys.number(), "kind": m.kind, "holder": m.holder,
+             "valid_from": m.valid_from, "valid_until": m.valid_until}
+            for s in related for m in s.mandates
+        ]  # fmt: skip
+        await self.transaction.run_many(sql("put_mandate_by_law"), rows)
 
     async def _index(self, old: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Write what the index keeps outside the rows themselves."""

@@ -21,6 +21,7 @@ from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
 from overblik.trust import shared
 from overblik.trust.access import is_versioned
+from overblik.trust.consent.by_law import mandates_by_law
 from overblik.trust.evidence import Durations, relations
 from overblik.trust.rows import Row, as_row, unregistered
 from overblik.trust.search_parameters import require_current
@@ -345,6 +346,8 @@ class Work:
                 for r in found
                 for unit in (self.directory.route(r.org, message) if r.kind == "addressed" else [r.org])
             ]
+            if staged.type == "RelatedPerson" and self.caller.kind == "system":
+                staged.mandates = mandates_by_law(staged.resource)
         self._new[staged.type, staged.id] = staged
         self.unit.stage(staged)
 

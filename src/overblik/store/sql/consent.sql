@@ -98,3 +98,11 @@ join person_key k on k.pid = any(coalesce((select a.parts from record_alias a wh
      and k.system = %(system)s and k.source = ''
 where m.holder = %(holder)s and m.valid_from <= %(now)s and m.valid_until > %(now)s
 order by k.value, m.kind, m.mid limit %(limit)s;
+
+-- name: put_mandate_by_law
+-- scope: cross
+-- What the authority states: custody until the child is fifteen, guardianship as long as it says.
+insert into mandate (pid, mid, kind, holder, valid_from, valid_until, rid)
+values (%(pid)s, %(mid)s, %(kind)s, %(holder)s, %(valid_from)s,
+    case when %(kind)s = 'custody' then least(%(valid_until)s::timestamptz, custody_ends(%(pid)s))
+         else %(valid_until)s end, %(rid)s);
