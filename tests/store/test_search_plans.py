@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from overblik.fhir.query import Tokens, parse_query
+from overblik.fhir.query import Has, Tokens, parse_query
 from overblik.store.body import pack
 from overblik.store.copy import LOCATOR, RESOURCE
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
 from overblik.store.queries import sql, sql_for
 from overblik.store.search import compile_count, compile_search
+from overblik.store.search.common import COMMON
 from overblik.store.search.conditions import digests
-from overblik.store.search.drivers import COMMON
 from overblik.store.search.scope import Scope
 from overblik.trust.identity import Caller, system_caller
 from tests.conftest import NOW, Clones, Copies
@@ -84,7 +84,8 @@ def filled(copies: Copies) -> Iterator[psycopg.Connection[Any]]:
             [CLINIC.org],
         )
         connection.execute("vacuum (analyze)")
-        connection.execute("set plan_cache_mode = force_generic_plan")
+        connection.execute("set plan_cache_mode = force_generic_plan")  # as store/wire.py has it
+        connection.execute("set random_page_cost = 1.1")
         yield connection
     made.drop()
 
@@ -103,6 +104,12 @@ WAYS = [
     ("Observation?performer=Practitioner/9&code=common", "Bitmap Index Scan on resource_tokens"),
     ("Observation?status=final&_count=5", "Index Scan Backward using resource_newest on resource r"),
     ("Observation?date=ge2026-11", "resource_newest"),
+    ("Observation?date=ge2026-11-01&date=lt2026-11-08", "resource_wide"),
+    ("Observation?code=common&date=2026-11", "resource_headline_wide"),
+    ("Observation?code-value-quantity=common$gt7490", "index_number_row"),
+    ("Observation?patient.family=navn7", "index_string_value"),
+    ("Observation?patient.birthdate=1950-05-03", "resource_newest"),
+    ("Patient?family=navn7&given=navn", "index_string_value"),
     ("Patient?name=navn7", "index_string"),
     ("Patient?name=navn7&_sort=-birthdate,family", "index_string"),
     ("Observation?patient=7&_sort=value-quantity,-date&_count=5", "resource_patient"),
@@ -182,9 +189,24 @@ def test_a_common_code_is_looked_for_from_either_side_and_a_rare_one_is_not(
     scope = Scope("Observation", KEY, "professional")
     (common,) = parse_query("Observation", [("code", "common")]).criteria
     assert isinstance(common, Tokens)
-    monkeypatch.setattr(COMMON, "_tokens", frozenset(digests(common, scope)))
+    monkeypatch.setattr(COMMON, "_counts", dict.fromkeys(digests(common, scope), 1))
     assert any("side" in line for line in plan(filled, "Observation?code=common", CLINIC))
     assert not any("side" in line for line in plan(filled, "Observation?code=rare9", CLINIC))
+
+
+def test_what_many_have_is_looked_for_in_each_record_and_what_few_have_leads(
+    filled: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (criterion,) = parse_query("Patient", [("_has:Observation:patient:code", "common")]).criteria
+    assert isinstance(criterion, Has)
+    assert isinstance(criterion.criterion, Tokens)
+    (token,) = digests(criterion.criterion, Scope("Observation", KEY, "system"))
+    for rows, leads in ((PATIENTS * EACH, False), (10, True)):
+        monkeypatch.setattr(COMMON, "_counts", {token: rows})
+        monkeypatch.setattr(COMMON, "_bound", 1000.0)
+        lines = plan(filled, "Patient?_has:Observation:patient:code=common&_count=3", system_caller("test"))
+        assert any(" on resource y" in line for line in lines) == leads, lines
+        assert any("resource_newest" in line for line in lines) != leads
 
 
 @pytest.mark.parametrize("search", [way[0] for way in WAYS])

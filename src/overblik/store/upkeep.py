@@ -9,7 +9,7 @@ import structlog
 
 from overblik.fhir.errors import OverblikError
 from overblik.store.queries import sql
-from overblik.store.search.drivers import COMMON
+from overblik.store.search.common import COMMON
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 EVERY = 2.0
 ROUNDS = 150
 """The common tokens are read again after so many rounds: some five minutes."""
-SHARE = 0.01
 log = structlog.get_logger()
 
 
@@ -27,10 +26,10 @@ async def flush_pending(database: Database) -> int:
 
 
 async def learn_common(database: Database) -> None:
-    """Learn which tokens stand in more than a hundredth of the rows, and how many records there are."""
-    rows = await database.fetch(sql("common_tokens"), {"share": SHARE})
-    records = (await database.fetch(sql("count_records")))[0].records
-    COMMON.learn((row.token for row in rows), int(records))
+    """Learn in how many rows the most common tokens stand, and how many rows and records there are."""
+    rows = await database.fetch(sql("common_tokens"))
+    (known,) = await database.fetch(sql("count_rows"))
+    COMMON.learn({row.token: int(row.share * known.rows) for row in rows}, int(known.rows), int(known.records))
 
 
 async def keep_index(database: Database) -> None:

@@ -170,7 +170,7 @@ class Wire:
         `by_key` is for statements that fetch few rows by key, whatever a young table's statistics say.
         """
         options = f"-c synchronous_commit={'on' if durable else 'off'} -c statement_timeout={most_ms}"
-        options += " -c plan_cache_mode=force_generic_plan"
+        options += " -c plan_cache_mode=force_generic_plan -c random_page_cost=1.1"
         if by_key:
             options += " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off"
         connection = await psycopg.AsyncConnection.connect(

@@ -90,7 +90,7 @@ _RECORD: LiteralString = """record as materialized (
 blocks as materialized ({blocks}),
 """
 _OF_RECORD: LiteralString = """
-    select * from (select distinct pid, rule, evidence from record) e, lateral (
+    select * from (select distinct pid, rule, evidence from record{gate}) e, lateral (
         select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.sort_at{keys}
         from resource r{computed}
         where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible_given:{criteria}
@@ -115,7 +115,7 @@ _WALK: LiteralString = """
     )
     select * from walked where (select count(*) from walked) >= %(limit)s
     union all ({collected})"""
-_UNWALKED: LiteralString = "(select count(*) from walked) < %(limit)s and "
+_FEWER: LiteralString = "(select count(*) from walked) < %(limit)s"
 _OF_RECORD_COUNTED: LiteralString = """
     select e.pid, e.rule, e.evidence from (select distinct pid, rule, evidence from record) e, resource r
     where r.pid = e.pid and r.type = %(type)s and not r.deleted and :visible_given:{criteria}"""
@@ -232,8 +232,9 @@ def _whole(text: LiteralString, shape: _Shape, *, counted: bool) -> LiteralStrin
 def _hits(shape: _Shape, order: Order) -> LiteralString:
     criteria = shape.criteria + shape.beyond
     walking = shape.many != "" and order == NEWEST
-    gate = _UNWALKED if walking else _gate(shape)
-    branches = [_OF_RECORD.replace("{criteria}", criteria)] if shape.record else []
+    gate = _FEWER + " and " if walking else _gate(shape)
+    of_record = _OF_RECORD.replace("{gate}", " where " + _FEWER if walking else "")
+    branches = [of_record.replace("{criteria}", criteria)] if shape.record else []
     for source in shape.sources:
         text = _filled(_BRANCH, source, gate, criteria)
         by = ordered(order, "k.", rid=source.rid) if order.keys else ordered(order, "", source.sort_at, source.rid)

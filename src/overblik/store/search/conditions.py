@@ -67,10 +67,14 @@ _CONTENT: LiteralString = "jsonb_to_tsvector('danish', " + JSON + ", '[\"string\
 _NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + JSON + " #>> '{text,div}', ''))" + _QUERY
 
 
-def _of_others(criterion: Patients | Not | Either | All | Chain | Has, scope: Scope) -> Condition:
+def _of_others(  # noqa: PLR0911 - one for each kind
+    criterion: Patients | Not | Either | All | Chain | Has, scope: Scope
+) -> Condition:
     """Return a condition made of others."""
     match criterion:
-        case Patients():
+        case Patients(matching=matching):
+            if matching is not None:
+                return _step("Patient", matching, "true", [], scope)
             who = record_of(criterion, scope)
             return Condition(scope.row + ".pid in (" + who.text + ")", who.params)
         case Not(inner):
@@ -143,16 +147,12 @@ def _missing(param: str, wanted: bool, scope: Scope) -> Condition:
 
 
 def record_of(patients: Patients, scope: Scope) -> Condition:
-    """Any visible Patient of a record opens the whole record; an invisible one opens nothing."""
+    """Any visible Patient of a record, by id or identifier, opens the whole record; an invisible one opens nothing."""
     found: LiteralString = "q.tokens && %({p}_who)s::bigint[]"
     params: dict[str, Any] = {
         "_who": [token(scope.key, "Patient", "identifier", *i).value for i in patients.identifiers]
     }
-    if patients.matching is not None:
-        own = Scope("Patient", scope.key, scope.kind, row="q", home="q.pid", hops=scope.hops)
-        inner = condition(patients.matching, own)
-        found, params = inner.text.replace("{p}", "{p}w"), {"w" + name: value for name, value in inner.params.items()}
-    elif not patients.identifiers:
+    if not patients.identifiers:
         params = {"_who": list(patients.ids)}
         found = (
             "(q.pid, q.rid) in (select l.pid, l.rid from locator l"
@@ -197,6 +197,12 @@ def _reverse(has: Has, scope: Scope) -> Condition:
     return _step(has.type, has.criterion, link, ways, scope)
 
 
+# A record is small: to look in the index for what all records have is dearer than to look at each of its rows. An
+# expression has no index.
+_OF_ALL: LiteralString = "{h}.tokens &&"
+_OF_RECORD: LiteralString = "({h}.tokens || '{}'::bigint[]) &&"
+
+
 # Inside a case the steps stay what they are: made into joins, they are done for every row of every step.
 def _step(kind: str, criterion: Criterion, link: LiteralString, ways: list[int], scope: Scope) -> Condition:
     alias = _ALIASES[scope.hops]
@@ -212,5 +218,7 @@ def _step(kind: str, criterion: Criterion, link: LiteralString, ways: list[int],
     )
     text = text.replace("{ways}", "%({p}_ways)s::bigint[]").replace("{h}", alias).replace("{r}", scope.row)
     text += " and " + found.text.replace("{p}", "{p}h") + ") then true else false end)"
+    if not shared:
+        text = text.replace(_OF_ALL.replace("{h}", alias), _OF_RECORD.replace("{h}", alias))
     params = {"h" + name: value for name, value in found.params.items()}
     return Condition(text, params | {"_type": kind} | ({"_ways": ways} if ways else {}))

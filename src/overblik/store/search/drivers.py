@@ -22,57 +22,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from overblik.fhir.compartment import is_shared
-from overblik.fhir.index.digests import token, way
-from overblik.fhir.index.parameters import headline_date, headline_token, kept_as
-from overblik.fhir.index.row import WIDEST
-from overblik.fhir.query import Chain, Dates, Either, Has, Ids, Links, Near, Numbers, Patients, Strings, Tokens, Updated
+from overblik.fhir.index.digests import token
+from overblik.fhir.index.parameters import headline_date, headline_token
+from overblik.fhir.query import Chain, Dates, Either, Has, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
+from overblik.store.search.common import COMMON
 from overblik.store.search.conditions import condition, digests, record_of
+from overblik.store.search.leads import FROM, UNTIL, earlier, lead_of_patients, lead_of_step
 from overblik.store.search.narrow import among, test_of
-from overblik.store.search.scope import DIGITS, Condition, Scope
+from overblik.store.search.scope import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from overblik.fhir.query import Criterion, Query
-
-EVERYWHERE = frozenset({"_profile", "_security", "_tag", "_source", "status", "category", "gender", "active", "class",
-                        "intent", "priority", "language", "clinical-status", "verification-status", "deceased",
-                        "lifecycle-status", "use", "kind", "outcome"})  # fmt: skip
-"""Parameters of few values: most rows match, as long as nothing better is known."""
-
-
-FEWEST, MOST_FEW = 16, 2_000
-
-
-class Common:
-    """The tokens that stand in a good part of all rows: a search by them alone walks the newest rows.
-
-    Of the process: digests are keyed, so those of another database are other digests.
-    """
-
-    def __init__(self) -> None:
-        self._tokens: frozenset[int] = frozenset()
-        self.few = FEWEST
-
-    def learn(self, tokens: Iterable[int], records: int = 0) -> None:
-        """Take what the statistics say, of tokens and of how many records there are.
-
-        Without any, the names of parameters decide which tokens are common. A unit's relations are few up
-        to about the root of all records: there both sides cost the same, a walk that passes records /
-        relations rows for each it finds, and a look into every related record (a hundred rows' worth).
-        """
-        self._tokens = frozenset(tokens)
-        self.few = min(max(int(0.7 * records**0.5), FEWEST), MOST_FEW)
-
-    def has(self, criterion: Tokens | Links, scope: Scope) -> bool:
-        """Say whether one of a criterion's values is common."""
-        if not self._tokens:
-            return criterion.param in EVERYWHERE
-        return not self._tokens.isdisjoint(digests(criterion, scope))
-
-
-COMMON = Common()
+    from overblik.store.search.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +82,18 @@ _UNORDERED: LiteralString = "r.sort_at + interval '0'"
 def choose(query: Query, scope: Scope) -> Driver:
     """Choose where the rows come from."""
     patients = [c for c in query.criteria if isinstance(c, Patients)]
-    patients.sort(key=lambda p: p.matching is not None)
-    if patients:
-        return _of_record(patients[0], scope)
+    named = [c for c in patients if c.matching is None]
+    if named:
+        return _of_record(named[0], scope)
     if scope.kind in {"citizen", "proxy"}:
         return Driver("record", record=_OWN_RECORD)
-    named = [c for c in query.criteria if isinstance(c, Ids)]
-    if named:
-        return _by_ids(named[0])
+    by_id = [c for c in query.criteria if isinstance(c, Ids)]
+    if by_id:
+        return _by_ids(by_id[0])
     driver = _crossing(query.criteria, scope)
     walks = driver.name == "newest" or (driver.name == "listed" and _many(query, scope))
+    if walks and patients and (found := _of_matching(patients[0], scope)) is not None:
+        return found
     if scope.kind == "professional" and walks:
         driver.either, driver.record = True, _FEW
         driver.params |= {"few": COMMON.few, "most_few": 8 * COMMON.few}
@@ -155,6 +118,20 @@ def _of_record(patients: Patients, scope: Scope) -> Driver:
     return Driver("record", params=params, record=who.text.replace("{p}", "d"), answers=patients)
 
 
+def _of_matching(patients: Patients, scope: Scope) -> Driver | None:
+    """The records of the Patients that meet a criterion lead, where an index finds those."""
+    found = lead_of_patients(patients, scope)
+    if found is None:
+        return None
+    found = found.under("d")
+    driver = Driver("record", params=found.params, record=found.text, answers=patients)
+    if found.many and scope.kind != "professional":
+        each = condition(patients, scope)
+        driver.params |= {"dm" + name: value for name, value in each.params.items()}
+        _walk_first(driver, found.many, " and " + each.text.replace("{p}", "dm"))
+    return driver
+
+
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     """Choose for a search over all records."""
     coded = [c for c in criteria if isinstance(c, Tokens | Links)]
@@ -163,7 +140,7 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
         return _by_tokens(rare)
     texts = [c for c in criteria if isinstance(c, Strings)]
     led = (led for c in criteria if isinstance(c, Chain | Has) and (led := _by_step(c, scope)) is not None)
-    if (driver := _by_rows(texts[0], scope) if texts else next(led, None)) is not None:
+    if (driver := _by_texts(texts, scope) if texts else next(led, None)) is not None:
         return driver
     dates = [c for c in criteria if isinstance(c, Dates)]
     dated = [c for c in dates if c.param == headline_date(scope.type) and len(c.values) == 1]
@@ -174,10 +151,10 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     ranged += [c for c in dates if c.param != headline_date(scope.type)]
     if ranged and not coded:
         return _by_rows(ranged[0], scope)
-    changed = [c for c in criteria if isinstance(c, Updated) and len(c.values) == 1 and c.values[0][0] in _FROM]
+    changed = [c for c in criteria if isinstance(c, Updated) and len(c.values) == 1 and c.values[0][0] in FROM]
     if changed and not coded and not dated:
         return _by_change(changed[0])
-    return _dated("newest", [_NEWEST], {}, dated, scope)
+    return _dated("newest", [_NEWEST], {}, dated)
 
 
 def _rare(criterion: Criterion, scope: Scope) -> list[int] | None:
@@ -213,75 +190,53 @@ def _by_tokens(every: list[list[int]]) -> Driver:
 def _by_rows(criterion: Strings | Numbers | Dates, scope: Scope) -> Driver:
     found = among(criterion, scope)
     source = Source("resource r", _TYPED + found.text.replace("{p}", "d").replace("{r}", scope.row), _UNORDERED)
-    driver = Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
-    if isinstance(criterion, Strings):
-        driver.answers = criterion
-        if scope.kind != "professional":
-            _walk_first(driver, criterion, scope)
+    return Driver("rows", [source], {"d" + name: value for name, value in found.params.items()})
+
+
+_INDEXED = frozenset({"begins", "whole"})
+_WITH: LiteralString = "select x.pid, x.rid from index_string x where "
+
+
+def _by_texts(texts: list[Strings], scope: Scope) -> Driver:
+    """One text leads; of several, what has each of the first two: they are seldom as many as either has."""
+    texts = sorted(texts, key=lambda text: text.how not in _INDEXED)
+    tests = [test_of(text, scope) for text in texts[:2]]
+    one = tests[0].text.replace("{p}", "d").replace("{x}", "x")
+    params = {"d" + name: value for name, value in tests[0].params.items()}
+    among: LiteralString = _TYPED + "(r.pid, r.rid) in (" + _WITH + one
+    driver = Driver("rows", [Source("resource r", among + ")", _UNORDERED)], params, answers=texts[0])
+    if len(texts) > 1 and texts[1].how in _INDEXED:
+        other = tests[1].text.replace("{p}", "dt").replace("{x}", "x")
+        driver.sources = [Source("resource r", among + " intersect " + _WITH + other + ")", _UNORDERED)]
+        driver.params |= {"dt" + name: value for name, value in tests[1].params.items()}
+    elif scope.kind != "professional":
+        many: LiteralString = "exists (select from index_string x where " + one + " offset %(collected)s::bigint)"
+        # With an offset PostgreSQL looks for each row that is walked; it would collect all that match otherwise.
+        match: LiteralString = " and exists (select from index_string x where x.pid = r.pid and x.rid = r.rid and "
+        _walk_first(driver, many, match + one + " offset 0)")
     return driver
 
 
-def _walk_first(driver: Driver, criterion: Strings, scope: Scope) -> None:
-    """Let a name of many be looked for among the newest first: one in twenty is found there at once.
+def _by_step(step: Chain | Has, scope: Scope) -> Driver | None:
+    found = lead_of_step(step, scope)
+    if found is None:
+        return None
+    found = found.under("d")
+    driver = Driver("step", [Source("resource r", found.text, _UNORDERED)], found.params)
+    if found.many and scope.kind != "professional":
+        _walk_first(driver, found.many, "")
+    return driver
 
-    Both bounds grow with the root of all records, as `Common.few` does: where a name has fewer, collecting them
+
+def _walk_first(driver: Driver, many: LiteralString, match: LiteralString) -> None:
+    """Let what many have be looked for among the newest first: one in twenty is found there at once.
+
+    Both bounds grow with the root of all records, as `Common.few` does: where fewer have it, collecting them
     costs less than a walk that finds a page of it; a walk that finds none costs a few times the collecting.
     A professional's rows are few in a walk over everybody's.
     """
-    test = test_of(criterion, scope).text.replace("{p}", "d").replace("{x}", "x")
-    driver.many = "exists (select from index_string x where " + test + " offset %(collected)s::bigint)"
-    # With an offset PostgreSQL looks for each row that is walked; it would collect all that match otherwise.
-    driver.match = " and exists (select from index_string x where x.pid = r.pid and x.rid = r.rid and " + test
-    driver.match += " offset 0)"
-    driver.params |= {"collected": 6 * COMMON.few, "walked": 16 * COMMON.few}
-
-
-_LED: LiteralString = """r.pid in (
-    select m.pid from resource y, lateral (select y.pid union all select s.pid from record_alias s
-        join record_alias o on o.root = s.root where o.pid = y.pid) as m (pid)
-    where {typed}{inner})"""
-_LED_BY_SHARED: LiteralString = """r.tokens && array(
-    select y.link # w from shared_resource y, unnest(%(d_ways)s::bigint[]) w
-    where y.type = %(d_type)s and not y.deleted and {inner})"""
-
-
-def _by_step(step: Chain | Has, scope: Scope) -> Driver | None:
-    """Let the end of a chain lead, where few are to be expected: the whole chain is asked of what it leads to.
-
-    Whatever is of a patient on the way is in one record, so the record leads; of what is nobody's, the link.
-    """
-    first = step
-    while isinstance(step.criterion, Chain | Has) and not is_shared(step.type):
-        step = step.criterion
-    inner = Scope(step.type, scope.key, scope.kind, is_shared(step.type), "y", "y.pid")
-    found = _few(step.criterion, inner)
-    if found is None or (inner.shared and (step is not first or isinstance(step, Has))):
-        return None
-    params = {"d" + name: value for name, value in found.params.items()} | {"d_type": step.type}
-    if inner.shared and isinstance(step, Chain):
-        names = kept_as(scope.type, step.param)
-        params["d_ways"] = [way(scope.key, scope.type, name).value for name in names]
-        text = _LED_BY_SHARED.replace("{inner}", found.text.replace("{p}", "d"))
-        return Driver("step", [Source("resource r", _TYPED + text, _UNORDERED)], params)
-    typed: LiteralString = "(case when y.type = %(d_type)s and not y.deleted then true else false end) and "
-    text = _LED.replace("{typed}", typed).replace("{inner}", found.text.replace("{p}", "d"))
-    return Driver("step", [Source("resource r", "r.type = %(type)s and " + text, _UNORDERED)], params)
-
-
-def _few(criterion: Criterion, scope: Scope) -> Condition | None:
-    """Return a criterion as a condition that an index is chosen by; None where many rows may meet it."""
-    match criterion:
-        case Tokens() | Links():
-            return None if COMMON.has(criterion, scope) else condition(criterion, scope)
-        case Strings() | Numbers() if not scope.shared:
-            found = among(criterion, scope)
-            return Condition(found.text.replace("{r}", scope.row), found.params)
-        case Ids(ids) if not scope.shared:
-            text: LiteralString = "(y.pid, y.rid) in (select l.pid, l.rid from locator l where l.type = %(d_type)s"
-            return Condition(text + " and l.id = any(%({p}_ids)s::text[]))", {"_ids": list(ids)})
-        case Strings() | Numbers() | Ids() | Near():
-            return condition(criterion, scope)
-    return None
+    driver.many, driver.match = many, match
+    driver.params |= {"collected": COMMON.collected, "walked": 16 * COMMON.few}
 
 
 def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
@@ -297,12 +252,12 @@ def _by_headline(criterion: Tokens, dated: list[Dates], scope: Scope) -> Driver:
             "l.rid",
         ),
     ]
-    return _dated("listed", sources, params, dated, scope)
+    return _dated("listed", sources, params, dated)
 
 
 def _by_change(criterion: Updated) -> Driver:
     ((prefix, interval),) = criterion.values
-    upper: LiteralString = " and c.at < %(d_hi)s" if prefix in _UNTIL else ""
+    upper: LiteralString = " and c.at < %(d_hi)s" if prefix in UNTIL else ""
     where: LiteralString = (
         _TYPED + "(r.pid, r.cid) in (select c.pid, c.cid from change c where c.at >= %(d_lo)s" + upper + ")"
     )
@@ -310,37 +265,28 @@ def _by_change(criterion: Updated) -> Driver:
     return Driver("changes", [Source("resource r", where, _UNORDERED)], params)
 
 
-_FROM = frozenset({"eq", "gt", "ge", "sa", "ap"})
-_UNTIL = frozenset({"eq", "lt", "le", "eb", "ap"})
-
-
-def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list[Dates], scope: Scope) -> Driver:
+def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list[Dates]) -> Driver:
     """Bound a driver's order by ranges of the headline date.
 
     A row that matches begins before the range ends. Where the columns hold its date it is at most
-    `WIDEST` wide, so it begins that long before the range at the earliest; what the columns do not
-    hold is led to by the narrow rows.
+    `WIDEST` wide, so it begins that long before the range at the earliest. What the columns do not hold
+    has an index of its own, of few rows, and is tried row by row.
     """
-    until = [c.values[0][1].end for c in dated if c.values[0][0] in _UNTIL]
-    since = [c for c in dated if c.values[0][0] in _FROM]
+    until = [c.values[0][1].end for c in dated if c.values[0][0] in UNTIL]
+    since = [c for c in dated if c.values[0][0] in FROM]
     if until:
         sources = [_also(s, " and r.sort_at < %(d_until)s") for s in sources]
         params["d_until"] = min(until)
     if since:
-        rows = among(since[0], scope)
-        wide: LiteralString = " and r.sort_to is null and " + rows.text.replace("{p}", "dd").replace("{r}", scope.row)
         near: LiteralString = " and r.sort_to is not null and r.sort_at >= %(d_from)s"
+        wide: LiteralString = " and r.sort_to is null"
+        params["d_from"] = earlier(max(c.values[0][1].start for c in since))
+        begins = [c.values[0][1].start for c in since if c.values[0][0] in {"eq", "sa"}]
+        if begins:
+            wide = " and r.sort_to is null and r.sort_at >= %(d_begins)s"
+            params["d_begins"] = max(begins)
         sources = [_also(s, near) for s in sources] + [_also(s, wide) for s in sources]
-        params["d_from"] = _earlier(max(c.values[0][1].start for c in since))
-        params |= {"dd" + key: value for key, value in rows.params.items()}
     return Driver(name, sources, params)
-
-
-def _earlier(moment: Any) -> Any:
-    try:
-        return moment - WIDEST
-    except OverflowError:
-        return moment
 
 
 def _also(source: Source, text: LiteralString) -> Source:

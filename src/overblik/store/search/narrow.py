@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from overblik.fhir.query.tree import How
 
 
-_TABLES: dict[type, LiteralString] = {Dates: "index_date", Numbers: "index_number", Strings: "index_string"}
+TABLES: dict[type, LiteralString] = {Dates: "index_date", Numbers: "index_number", Strings: "index_string"}
 Ranged = Dates | Numbers | Strings
 
 
@@ -25,16 +25,20 @@ def exists(criterion: Ranged, scope: Scope) -> Condition:
     """Say that there is a narrow row of the resource that meets a criterion."""
     test, params = test_of(criterion, scope)
     text = (
-        "exists (select from " + _TABLES[type(criterion)] + " x where x.pid = " + _pid(scope) + " and x.rid = {r}.rid"
-        " and " + test.replace("{x}", "x") + ")"
+        "exists (select from " + TABLES[type(criterion)] + " x where x.pid = " + _pid(scope) + " and x.rid = {r}.rid"
+        " and " + test.replace("{x}", "x") + _EACH
     )
     return Condition(text, params)
+
+
+_EACH: LiteralString = " offset 0)"
+"""Ends an `exists` that looks for each row: without an offset PostgreSQL may collect all that match instead."""
 
 
 def among(criterion: Ranged, scope: Scope) -> Condition:
     """Say the same from the other side: the resource is among those with such a row."""
     test, params = test_of(criterion, scope)
-    table = _TABLES[type(criterion)]
+    table = TABLES[type(criterion)]
     text = "({r}.pid, {r}.rid) in (select x.pid, x.rid from " + table + " x where " + test.replace("{x}", "x") + ")"
     return Condition(text, params)
 
@@ -187,7 +191,7 @@ def _element(value: tuple[Any, ...], names: tuple[str, ...], marks: list[int], s
         alias = "x" + DIGITS[place]
         test, values = _test(part, scope)
         converted = isinstance(part, Numbers) and all(part.measured)
-        tables += (", " if tables else "") + _TABLES[type(part)] + " " + alias
+        tables += (", " if tables else "") + TABLES[type(part)] + " " + alias
         own: LiteralString = "_" + DIGITS[place]
         tests += " and " + alias + ".param = any(%({p}" + own + "_param)s::integer[])"
         tests += " and " + alias + ".marks && %({p}_marks)s::bigint[]"
@@ -197,7 +201,7 @@ def _element(value: tuple[Any, ...], names: tuple[str, ...], marks: list[int], s
         params |= {own + name: item for name, item in values.items()}
         kept = [measured(name + "$" * place) if converted else name + "$" * place for name in names]
         params[own + "_param"] = [number_of(scope.type, name) for name in kept]
-    return Condition("exists (select from " + tables + " where " + tests + ")", params)
+    return Condition("exists (select from " + tables + " where " + tests + _EACH, params)
 
 
 def has_token(found: list[int]) -> Condition:

@@ -6,18 +6,18 @@ select gin_clean_pending_list('resource_tokens'::regclass) + gin_clean_pending_l
 
 -- name: common_tokens
 -- scope: cross
--- The digests that stand in a good part of all rows, as PostgreSQL's own statistics have them.
-select m.token
+-- The digests that stand in most rows, and in what part of all, as PostgreSQL's own statistics have them.
+select m.token, m.share
 from pg_stats s,
      unnest(s.most_common_elems::text::bigint[], s.most_common_elem_freqs[:cardinality(s.most_common_elems::text::bigint[])])
          as m (token, share)
-where s.schemaname = current_schema() and s.tablename = 'resource' and s.attname = 'tokens'
-  and m.share > %(share)s;
+where s.schemaname = current_schema() and s.tablename = 'resource' and s.attname = 'tokens';
 
--- name: count_records
+-- name: count_rows
 -- scope: cross
--- About how many records there are, as PostgreSQL's own statistics have it.
-select greatest(c.reltuples, 0)::bigint as records from pg_class c where c.oid = 'record'::regclass;
+-- About how many resources and records there are, as PostgreSQL's own statistics have it.
+select greatest(r.reltuples, 0)::bigint as rows, greatest(c.reltuples, 0)::bigint as records
+from pg_class c, pg_class r where c.oid = 'record'::regclass and r.oid = 'resource'::regclass;
 
 -- name: count_stale
 -- scope: cross
