@@ -139,6 +139,7 @@ REQUESTS: list[tuple[str, dict[str, str], str]] = [
     ("a request object", {"request": "x"}, "request_not_supported"),
     ("a request elsewhere", {"request_uri": "https://evil.example"}, "request_not_supported"),
     ("too long", {"nonce": "n" * 3000}, "invalid_request"),
+    ("too long as it is written", {"nonce": "æ" * 500}, "invalid_request"),
 ]
 
 

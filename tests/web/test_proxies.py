@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from overblik.demo.cast import INGER, NURSE
+from tests.smart.app import register
 from tests.web.browse import CITIZEN, Tab, document, section, sign_in, told, words
 
 if TYPE_CHECKING:
@@ -96,3 +97,28 @@ async def test_what_is_not_clear_gives_nothing(world: World, fields: dict[str, s
     assert told_so in page.text
     assert (await world.run.database.fetch("select 1 from mandate")) == []
     assert (await daughter.post("/proxies/act", {"cpr": INGER.cpr})).status_code == 404
+
+
+async def test_acting_for_somebody_lasts_no_longer_than_ones_own_sign_in_and_ends_with_it_everywhere(
+    world: World,
+) -> None:
+    mother, daughter = await known(world)
+    await mother.post("/proxies/grant", {"cpr": DAUGHTER, "name": "Kirsten", "how": "whole"})
+    await world.run.database.run("update session set expires_at = expires_at - interval '3 hours'")
+    acting = await act(daughter)
+    text = "select count(distinct expires_at) as n from session where slot = any(%(slots)s)"
+    slots = [tab.base.rpartition("/")[2] for tab in (daughter, acting)]
+    assert (await world.run.database.fetch(text, {"slots": slots}))[0].n == 1
+    await daughter.post("/sign-out", {"everywhere": "1"})
+    assert [(await tab.get()).status_code for tab in (acting, daughter, mother)] == [401, 401, 200]
+
+
+async def test_no_app_comes_in_by_a_power_of_attorney(world: World) -> None:
+    """An app is let in by the person themself: what a mandate is for, nobody has said of apps."""
+    mother, daughter = await known(world)
+    await mother.post("/proxies/grant", {"cpr": DAUGHTER, "name": "Kirsten", "how": "whole"})
+    acting = await act(daughter)
+    app = await register(world)
+    answer = await acting.get("/authorize", params=app.asked)
+    assert answer.status_code == 403
+    assert "location" not in answer.headers

@@ -36,6 +36,7 @@ class Session(NamedTuple):
     caller: Caller
     form_token: str
     proved_at: datetime
+    expires: datetime
     provider: str = ""
     hash: bytes = b""
 
@@ -70,8 +71,11 @@ class Sessions:
         await self._directory.refresh()
         return await caller_from(claims, self._database, self._directory)
 
-    async def create(self, caller: Caller, provider: str = "") -> tuple[str, str]:
-        """Open a session and return (slot, cookie value); those that open nothing any more are cleared away."""
+    async def create(self, caller: Caller, provider: str = "", of: Session | None = None) -> tuple[str, str]:
+        """Open a session and return (slot, cookie value); those that open nothing any more are cleared away.
+
+        With `of` it is opened out of another session, and lasts no longer; nothing is proved by it.
+        """
         slot, cookie = secrets.token_urlsafe(6), secrets.token_urlsafe(32)
         now = datetime.now(UTC)
         params = {
@@ -81,8 +85,9 @@ class Sessions:
             "person": person_digest(caller),
             "provider": provider,
             "now": now,
+            "proved": of.proved_at if of else now,
             "idle_since": now - self._idle,
-            "expires": now + self._absolute,
+            "expires": of.expires if of else now + self._absolute,
         }
         await self._database.run(sql("sweep_sessions"), params)
         await self._database.run(sql("put_session"), params)
@@ -97,7 +102,7 @@ class Sessions:
         await self._directory.refresh()
         caller = await caller_from(rows[0].caller, self._database, self._directory)
         token = _hash("form" + cookie).hex()[:32]
-        return Session(slot, caller, token, rows[0].proved_at, rows[0].provider, _hash(cookie))
+        return Session(slot, caller, token, rows[0].proved_at, rows[0].expires_at, rows[0].provider, _hash(cookie))
 
     async def prove(self, slot: str, cookie: str, person: bytes) -> str:
         """Note that the person of a session has proved again who they are; return the slot's new cookie.

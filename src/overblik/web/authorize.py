@@ -9,6 +9,7 @@ from uuid import UUID
 
 from starlette.responses import RedirectResponse, Response
 
+from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Forbidden, Malformed, NotFound
 from overblik.fhir.identifiers import CPR
 from overblik.fhir.query import Query, Tokens
@@ -47,7 +48,9 @@ async def consent(site: Site, request: Request, session: Session) -> Response:
 
 def _page(site: Site, request: Request, session: Session, wish: Wish, **values: Any) -> Response:
     place = urlsplit(wish.redirect).netloc or wish.redirect
-    page = site.page("consent.html", request, session=session, wish=wish, verbs=verbs, place=place, **values)
+    page = site.page(
+        "consent.html", request, session=session, wish=wish, verbs=verbs, is_shared=is_shared, place=place, **values
+    )
     # Browsers hold the redirect that follows a form to this as well.
     policy = HEADERS["Content-Security-Policy"].replace(
         "form-action 'self'", f"form-action 'self' {origin(wish.redirect)}"

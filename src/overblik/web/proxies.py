@@ -58,7 +58,7 @@ async def act(site: Site, request: Request, session: Session) -> Response:
     """Begin to act for somebody, in a slot of its own beside one's own."""
     form = await own_form(request, session)
     proxy = await act_for(site.door, session.caller, form.get("cpr", ""))
-    slot, cookie = await site.sessions.create(proxy, session.provider)
+    slot, cookie = await site.sessions.create(proxy, session.provider, session)
     response = RedirectResponse(f"/s/{slot}/", 303, HEADERS)
     set_session(site, request, response, slot, cookie)
     return response

@@ -1,14 +1,14 @@
 -- name: put_session
 -- scope: shared
 insert into session (hash, slot, caller, person, provider, created_at, seen_at, proved_at, expires_at)
-values (%(hash)s, %(slot)s, %(caller)s, %(person)s, %(provider)s, %(now)s, %(now)s, %(now)s, %(expires)s);
+values (%(hash)s, %(slot)s, %(caller)s, %(person)s, %(provider)s, %(now)s, %(now)s, %(proved)s, %(expires)s);
 
 -- name: use_session
 -- scope: shared
 -- A session that is neither too old nor left idle too long; using it keeps it alive.
 update session set seen_at = %(now)s
 where hash = %(hash)s and slot = %(slot)s and expires_at > %(now)s and seen_at > %(idle_since)s
-returning caller, proved_at, provider;
+returning caller, proved_at, expires_at, provider;
 
 -- name: prove_session
 -- scope: shared

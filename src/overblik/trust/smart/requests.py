@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from overblik.trust.scopes import Scopes
     from overblik.trust.smart.clients import Client, Clients
 
-MOST_QUERY = 2_500
-"""Characters of a request; it waits in a cookie while the person signs in."""
+MOST_QUERY = 2_400
+"""Characters of a request as it stands in an address; it waits in a cookie while the person signs in."""
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -65,7 +65,7 @@ async def read_wish(clients: Clients, query: Mapping[str, str], *, base: str, is
 
 
 def _wish(client: Client, redirect: str, query: Mapping[str, str], base: str) -> Wish:
-    if sum(len(name) + len(value) for name, value in query.items()) > MOST_QUERY:
+    if len(urlencode(query)) > MOST_QUERY:
         raise Refusal("invalid_request", f"A request is at most {MOST_QUERY} characters.")
     if query.get("response_type") != "code":
         raise Refusal("unsupported_response_type", "response_type is code.")
