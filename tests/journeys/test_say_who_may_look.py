@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import async_playwright
 
-from overblik.demo.cast import INGER, NURSE, NURSING
+from overblik.demo.cast import INGER, NURSE, NURSING, STRANGER
 from overblik.demo.population import residents
 from tests.conftest import NOW
 from tests.journeys.live import CHROMIUM, live, needs_chromium
@@ -61,4 +61,41 @@ async def test_a_block_in_the_browser(folder: Path, tmp_path: Path) -> None:
         assert "You have not blocked anything." in await citizen.locator("section#blocks").inner_text()
         await nurse.reload()
         assert "Genoptræningsplan" in await nurse.locator("section#plans").inner_text()
+        await browser.close()
+
+
+async def test_a_power_of_attorney_and_broken_glass_in_the_browser(folder: Path, tmp_path: Path) -> None:
+    daughter = "0905489971"
+    async with live(folder) as server, async_playwright() as playwright:
+        await server.set_the_stage(NOW)
+        for step in residents(1, NOW.date())[0].story.steps()[:4]:
+            await server.tell(step.deliveries, step.until)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        mother, child, stranger = [await (await browser.new_context(locale="da-DK")).new_page() for _ in range(3)]
+        await mother.goto(await server.link(kind="citizen", sub=INGER.cpr, name=INGER.name))
+        await mother.get_by_role("link", name="Fuldmagter").click()
+        await mother.get_by_label("CPR-nummer på den, der må se").fill(daughter)
+        await mother.get_by_label("Navn, så du kan kende fuldmagten igen").fill("Lone")
+        await mother.get_by_label("Alt, også hvem der har set").check()
+        await mother.get_by_role("button", name="Giv fuldmagt").click()
+        await shoot(mother, tmp_path, "proxies")
+        await child.goto(await server.link(kind="citizen", sub=daughter, name="Lone Solbakke"))
+        await shoot(child, tmp_path, "no-record")
+        await child.get_by_role("link", name="Fuldmagter").click()
+        await child.get_by_role("button", name="Se oplysningerne").press("Enter")
+        await child.wait_for_selector("p.acting")
+        assert INGER.name in await child.locator("main").inner_text()
+        await shoot(child, tmp_path, "acting")
+        await stranger.goto(await server.link(**STRANGER.claims()))
+        await stranger.get_by_label("CPR-nummer").last.fill(INGER.cpr)
+        await stranger.get_by_label("Begrundelse").fill("Bevidstløs i modtagelsen, kan ikke spørges")
+        await stranger.get_by_role("button", name="Åbn med værdispring").click()
+        await stranger.wait_for_selector("p.glass-open")
+        await mother.get_by_role("link", name="Mit overblik").click()
+        assert STRANGER.name in await mother.locator("p.glass-told").inner_text()
+        await shoot(mother, tmp_path, "told")
+        await mother.get_by_role("link", name="Fuldmagter").click()
+        await mother.get_by_role("button", name="Tag fuldmagten tilbage").click()
+        await child.reload()
+        assert INGER.name not in await child.locator("main").inner_text()
         await browser.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
     from overblik.trust.consent.mandates import Held
     from overblik.trust.sessions import Session
+    from overblik.web.consent_form import Said
     from overblik.web.site import Site
 
 
 async def proxies(site: Site, request: Request, session: Session) -> Response:
     """Who may act for the citizen, whom they may act for, and the form that gives a power of attorney."""
     _require_citizen(session)
-    patient_id = await site.door.find(session.caller, CPR, session.caller.id)
-    record = await site.door.gather(session.caller, patient_id, ("Patient", "Consent"), "proxies")
-    given = said_of(record, site.directory, site.door.clock.now(), mandates=True)
+    given: list[Said] = []
+    with suppress(NotFound):  # somebody may act for another without a record of their own
+        patient_id = await site.door.find(session.caller, CPR, session.caller.id)
+        record = await site.door.gather(session.caller, patient_id, ("Patient", "Consent"), "proxies")
+        given = said_of(record, site.directory, site.door.clock.now(), mandates=True)
     mine = [
         (one, await _name(site, session, one), group_names(one.types or ()))
         for one in await held(site.door, session.caller)
