@@ -155,6 +155,23 @@ async def test_a_parameter_of_each_type_can_be_asked_for_in_every_way_its_type_h
         assert await found(world, f"/Patient?{asked}") == [], asked
 
 
+async def test_a_value_set_is_asked_for_of_whatever_kind_the_codes_are(world: World) -> None:
+    """Mere codes and codings in an extension, of which no path of JSON tells the kind."""
+    coding = {"system": "http://hl7.org/fhir/administrative-gender", "code": "female"}
+    said: list[Json] = [
+        {"valueCode": "female"},
+        {"valueCoding": coding},
+        {"valueCoding": coding | {"system": "urn:other"}},
+    ]
+    ids = await written(world, *(person(n, extension=[{"url": EXTENSION, **one}]) for n, one in enumerate(said)))
+    path = "Patient.extension('http://x.dk/eyes').value"
+    await define(world, {"code": "mere", "expression": f"{path}.ofType(code)", "modifier": ["in", "not-in"]})
+    await define(world, {"code": "coded", "expression": f"{path}.ofType(Coding)"})
+    every = "http://hl7.org/fhir/ValueSet/administrative-gender"
+    assert await found(world, f"/Patient?mere:in={every}") == [ids[0]]
+    assert await found(world, f"/Patient?coded:in={every}") == [ids[1]]
+
+
 async def test_links_of_a_parameter_lead_both_ways(world: World) -> None:
     (org,) = await written(world, {"resourceType": "Organization", "name": "Ærø Sygehus"})
     contact = {"organization": {"reference": f"Organization/{org}"}}

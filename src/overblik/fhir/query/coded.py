@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir import terminology
 from overblik.fhir.errors import Malformed
-from overblik.fhir.fhirpath import json_paths
+from overblik.fhir.fhirpath import checked
 from overblik.fhir.query.tree import MOST_VALUES, Not, Tokens
 from overblik.fhir.query.values import plain, refuse, split
 from overblik.fhir.terminology import MOST_CODES, NotLoaded
@@ -72,7 +72,7 @@ def _stored(param: SearchParameter, codes: Codes) -> Iterable[tuple[str, str]]:
 @lru_cache(maxsize=5_000)
 def _kinds(param: SearchParameter) -> tuple[bool, bool]:
     """Say whether a parameter finds mere codes, and whether it finds such as name their system."""
-    kinds = {kind for base in param.base for _, kind in json_paths(param.expression, base)}
+    kinds = {kind for base in param.base for found in checked(param.expression, base) for kind in found.kinds}
     return bool(kinds & _BARE), not kinds or bool(kinds - _BARE)
 
 

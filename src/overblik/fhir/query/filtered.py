@@ -182,7 +182,10 @@ def _asked(kind: str, name: str, value: str, test: Comparison) -> Criterion:
     reads = parser_of(kind, name)
     if reads is None:
         raise refuse(test.at, f"{test.operator} cannot be answered here of {kind} and {name.partition(':')[0]}.")
-    return reads(value)
+    try:
+        return reads(value)
+    except Malformed as error:  # it stands in the filter, whatever parameter it is of
+        raise Malformed(error.code, error.text, expression="http._filter") from None
 
 
 def _covering(found: Criterion) -> Criterion:
