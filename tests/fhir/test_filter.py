@@ -178,6 +178,15 @@ def test_a_filter_is_bounded(text: str, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_all_chains_of_a_search_are_bounded_together() -> None:
+    steps = " or ".join(["_has:Observation:patient:encounter:Encounter.status eq x"] * 10)
+    assert parse_query("Patient", [("_filter", steps)] * 3).criteria
+    for more in (("_filter", steps), ("_has:Observation:patient:status", "x")):
+        with pytest.raises(Malformed) as caught:
+            parse_query("Patient", [("_filter", steps)] * 3 + [more])
+        assert caught.value.code == "search-too-long"
+
+
 def test_a_filter_stands_beside_other_parameters_and_beside_another() -> None:
     query = parse_query("Patient", [("gender", "male"), ("_filter", "given eq peter"), ("_filter", "gender eq male")])
     assert query.criteria == (MALE, PETER, MALE)

@@ -14,7 +14,7 @@ from overblik.fhir.index.parameters import KEPT, with_customs
 from overblik.fhir.query import values
 from overblik.fhir.query.customs import catalogue_for
 from overblik.fhir.query.filtered import filters
-from overblik.fhir.query.grammar import components_of, parser_of
+from overblik.fhir.query.grammar import MOST_STEPS, components_of, parser_of
 from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
 from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
 from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, FullText, Query, passed
@@ -94,6 +94,9 @@ def _check(issues: list[Issue], criteria: list[Criterion], followed: list[tuple[
         raise Malformed.of(issues)
     if len(criteria) > MOST_CRITERIA:
         raise Malformed("search-too-long", f"At most {MOST_CRITERIA} search parameters at once.")
+    if sum(1 for _ in passed(criteria)) > MOST_STEPS:
+        text = f"Chains of one search lead through at most {MOST_STEPS} steps: say which types they go to."
+        raise Malformed("search-too-long", text)
     if len(followed) > MOST_INCLUDES:
         raise Malformed("search-too-long", f"At most {MOST_INCLUDES} includes at once.")
 
