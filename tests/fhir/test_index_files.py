@@ -92,7 +92,7 @@ MISNAMED = {"part-agree"}
 def test_every_parameter_of_a_type_has_its_closures(kind: str) -> None:
     known = extractors(kind)
     compiled = {e.code for e in known.always} | {e.code for group in known.by_key.values() for e in group}
-    wanted = {c for c in parameters(kind) if kept_as(kind, c) == (c,)} - {"_id", "_lastUpdated", "near", *MISNAMED}
+    wanted = {c for c in parameters(kind) if kept_as(kind, c) == (c,)} - {"_id", "_lastUpdated", *MISNAMED}
     assert compiled == wanted
     assert not {e.code for e in known.always} - {"deceased"}, "what no key leads to is run for every resource"
 

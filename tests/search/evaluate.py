@@ -207,13 +207,23 @@ def composite(resource: Json, name: str, asked: str) -> bool:
 def refers(population: Population, resource: Json, name: str, param: Param, modifier: str, asked: str) -> bool:
     """Say whether one value finds a reference of a resource."""
     if name in {"patient", "subject"} and modifier in {"", "Patient"}:
-        return in_record(population, resource, bare(asked))
+        asked = bare(asked).removeprefix(OWN)
+        return "://" not in asked and in_record(population, resource, asked)
     if modifier == "identifier":
         return any(values.token(asked, r["identifier"]) for r in found(resource, param) if "identifier" in r)
-    asked = bare(asked)
+    asked = bare(asked).removeprefix(OWN)
     types = [modifier] if modifier else param.targets
     wanted = {asked} if "/" in asked else {f"{kind}/{asked}" for kind in types}
-    return any(r.get("reference") in wanted for r in found(resource, param))
+    said = [r["reference"] for r in found(resource, param) if "reference" in r]
+    return any(reference in wanted for reference in said + list(map(unversioned, said)))
+
+
+OWN = "http://test/fhir/"
+
+
+def unversioned(reference: str) -> str:
+    """Return a reference without the version it names."""
+    return reference.partition("/_history/")[0]
 
 
 def in_record(population: Population, resource: Json, asked: str) -> bool:
@@ -240,7 +250,7 @@ def led(population: Population, resource: Json, step: str, then: str) -> list[Js
     if code in {"patient", "subject"}:
         return [p for p in population.visible("Patient") if population.record(p) == population.record(resource)]
     param = PARAMS[resource["resourceType"]][code]
-    named = [r["reference"] for r in found(resource, param) if "reference" in r]
+    named = [unversioned(r["reference"]) for r in found(resource, param) if "reference" in r]
     kinds = [kind] if kind else [t for t in param.targets if then in {*PARAMS[t], *EVERYWHERE}]
     targets = [t for k in kinds for t in population.visible(k) if f"{k}/{t['id']}" in named]
     return [t for t in targets if reachable(population, resource, t)]
@@ -258,7 +268,7 @@ def referring(population: Population, resource: Json, kind: str, code: str) -> l
     if code in {"patient", "subject"}:
         return [r for r in population.visible(kind) if population.record(r) == population.record(resource)]
     others = [r for r in population.visible(kind) if reachable(population, resource, r)]
-    return [r for r in others if own in [one.get("reference") for one in found(r, PARAMS[kind][code])]]
+    return [r for r in others if own in [unversioned(one.get("reference", "")) for one in found(r, PARAMS[kind][code])]]
 
 
 def reachable(population: Population, one: Json, other: Json) -> bool:

@@ -164,9 +164,10 @@ class Maker:
     called: dict[tuple[str | None, str | None], object] = field(default_factory=dict)
 
     def reference(self, *types: str) -> Json | None:
-        """Refer to one of what is made so far, to nothing that exists, logically, or not at all."""
+        """Refer to one of what is made so far or a version of it, to nothing here, logically, or not at all."""
         known = [f"{kind}/{identifier}" for kind in types for identifier in self.made.get(kind, [])]
-        known.append(f"{types[0]}/{self.ids.seen}.none")
+        known += [f"{name}/_history/{version}" for name in known[-1:] for version in (1, 2)]
+        known += [f"{types[0]}/{self.ids.seen}.none", f"http://other/fhir/{types[0]}/1"]
         target = self.draw(st.none() | st.sampled_from(known) | logical)
         return {"reference": target} if isinstance(target, str) else target
 

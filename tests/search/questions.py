@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
+from tests.search.evaluate import unversioned
 from tests.search.filters import draw_filter
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
@@ -147,7 +148,11 @@ class Asker:
         found: list[tuple[str, str, Json | None]] = []
         for code, param in PARAMS[kind].items():
             for reference in references(near, param):
-                found += [(code, r["resourceType"], r) for r in self.population.resources if name_of(r) == reference]
+                found += [
+                    (code, r["resourceType"], r)
+                    for r in self.population.resources
+                    if name_of(r) == unversioned(reference)
+                ]
         return found or ([] if self.mostly() else [(c, t, None) for c, p in PARAMS[kind].items() for t in p.targets])
 
     def referring(self, kind: str, near: Json | None) -> list[tuple[str, str, Json | None]]:
@@ -158,7 +163,9 @@ class Asker:
             (code, other, r)
             for code, other, param in known
             for r in self.population.resources
-            if near is not None and r["resourceType"] == other and name_of(near) in references(r, param)
+            if near is not None
+            and r["resourceType"] == other
+            and name_of(near) in map(unversioned, references(r, param))
         ]
         return found or ([] if self.mostly() else [(code, other, None) for code, other, _ in known])
 
@@ -212,8 +219,17 @@ class Asker:
         identifier = self.pick([*self.named[target], f"{self.ids.seen}.none"])
         said = references(near, param)
         if said and self.mostly():
-            target, _, identifier = self.pick(said).partition("/")
-        forms = [(name, f"{target}/{identifier}"), (name, identifier), (f"{name}:{target}", identifier)]
+            text = self.pick(said)
+            if "/_history/" in text or "://" in text:
+                return name, self.pick((text, unversioned(text)))
+            target, _, identifier = text.partition("/")
+        forms = [
+            (name, f"{target}/{identifier}"),
+            (name, identifier),
+            (f"{name}:{target}", identifier),
+            (name, f"http://test/fhir/{target}/{identifier}"),
+            (name, f"http://other/fhir/{target}/{identifier}"),
+        ]
         if name not in {"patient", "subject"}:
             forms += [(f"{name}:identifier", self.pick((*(f"{s}|1" for s in SYSTEMS), "1", "urn:x|")))]
         return self.pick(forms)

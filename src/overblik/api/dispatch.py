@@ -35,6 +35,7 @@ from overblik.fhir.errors import (
 )
 from overblik.fhir.index.catalogue import using
 from overblik.fhir.outcome import operation_outcome
+from overblik.fhir.references import served_at
 from overblik.fhir.strict_json import MAX_BYTES, dumps
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class Api:
             headers=headers,
             body=body,
         )
-        with using(self._services.parameters.current):  # for conditions; a search looks which there are
+        # The parameters are for conditions; a search looks which there are.
+        with using(self._services.parameters.current), served_at(request.base):
             return shaped(request, await route.interaction(self._services, request))
 
     def _refusal(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.definitions import r4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from overblik.fhir.strict_json import Json
 
@@ -35,6 +37,24 @@ def parse_reference(text: str) -> Reference | None:
     if match is None or match["type"] not in r4().resource_types:
         return None
     return Reference(match["type"], match["id"], match["version"] or "", match["base"] or "")
+
+
+_served: ContextVar[str] = ContextVar("base", default="")
+
+
+@contextmanager
+def served_at(base: str) -> Iterator[None]:
+    """Let absolute references of this base mean this server inside the block."""
+    token = _served.set(base)
+    try:
+        yield
+    finally:
+        _served.reset(token)
+
+
+def elsewhere(reference: Reference) -> bool:
+    """Say whether a reference names what another server has."""
+    return reference.base not in {"", _served.get()}
 
 
 def references(value: Any) -> list[Json]:

@@ -89,7 +89,11 @@ def linked(resource: Json, code: str) -> list[Reference]:
     items = [Item(kind, resource)]
     stated = (link for find in _finders(kind, kept.expression) for item in find(items) for link in links_of(item))
     found = (reference for link in stated if (reference := parse_reference(link)) is not None)
-    return [reference for reference in found if not reference.base and (not targets or reference.type in targets)]
+    return [
+        reference
+        for reference in found
+        if not reference.base and not reference.version and (not targets or reference.type in targets)
+    ]
 
 
 def _extractors(resource_type: str, param: SearchParameter) -> list[tuple[frozenset[str], Simple | Composite]]:

@@ -147,10 +147,15 @@ class _Builder:
                 self.note(token(self.key, self.type, code, None, item.value))
             else:
                 self.word(code, item.value)
+            url, mark, _ = item.value.partition("|")
+            if mark and item.type == "canonical":
+                self.uri(code, item._replace(value=url))
 
     def reference(self, code: str, item: Item) -> None:
         for target in links_of(item):
             self.note(reference(self.key, self.type, code, target))
+        if isinstance(item.value, str):
+            self.uri(code, item)
         if (logical := logical_of(item)) is not None:
             for digest in tokens(self.key, self.type, code + ":identifier", *logical):
                 self.note(digest)

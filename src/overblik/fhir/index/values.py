@@ -68,7 +68,7 @@ def codings_of(item: Item) -> Iterator[tuple[str, str]]:
 
 
 def links_of(item: Item) -> Iterator[str]:
-    """Yield what a reference can be found by: `Type/id`, or the URL it is, with and without its version."""
+    """Yield what a reference can be found by: `Type/id`, or the URL it is, without and with its version."""
     value: Any = item.value
     if isinstance(value, str):
         yield value
@@ -79,7 +79,10 @@ def links_of(item: Item) -> Iterator[str]:
         if found is None:
             yield str(text)
         else:
-            yield f"{found.base}/{found.type}/{found.id}" if found.base else f"{found.type}/{found.id}"
+            name = f"{found.base}/{found.type}/{found.id}" if found.base else f"{found.type}/{found.id}"
+            yield name
+            if found.version:
+                yield f"{name}/_history/{found.version}"
     elif isinstance(value, dict) and "resourceType" in value and "id" in value:
         yield f"{value['resourceType']}/{value['id']}"
 

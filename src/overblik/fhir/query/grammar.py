@@ -73,11 +73,13 @@ def _plain(param: SearchParameter) -> Parser | None:
 def _subject(resource_type: str, name: str, value: str) -> Criterion:
     """A patient stands for the whole record; other subjects are references like any."""
     parts = values.split(value)
-    others = [part for part in parts if "/" in part and "Patient/" not in part]
-    param = parameters(resource_type).get(name)
-    if not others or param is None or name != "subject":
+    others = [part for part in parts if values.is_elsewhere(part)]
+    if name == "subject":
+        others += [part for part in parts if "/" in part and "Patient/" not in part and part not in others]
+    param = parameters(resource_type).get(name.removesuffix(":Patient"))
+    if not others or param is None:
         return values.patients(value)
-    found = values.links(name, others, param.target)
+    found = values.links(param.code, others, param.target)
     rest = [part for part in parts if part not in others]
     return Either((values.patients(",".join(rest)), found)) if rest else found
 
@@ -186,6 +188,7 @@ _MODIFIERS: dict[tuple[str, str], Callable[[str, list[str]], Criterion]] = {
     ("string", "exact"): values.exact,
     ("string", "contains"): partial(values.strings, how="inside"),
     ("reference", "identifier"): lambda code, parts: values.tokens(f"{code}:identifier", parts),
+    ("reference", "below"): values.below,
     ("uri", "below"): values.below,
     ("uri", "above"): values.above,
 }

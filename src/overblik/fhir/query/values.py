@@ -25,7 +25,7 @@ from overblik.fhir.query.tree import (
     Updated,
     Words,
 )
-from overblik.fhir.references import parse_reference
+from overblik.fhir.references import elsewhere, parse_reference
 from overblik.fhir.units import UCUM, unit
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ def _looks_cpr(text: str) -> bool:
     return re.fullmatch(r"[0-9]{6}-?[0-9]{4}", text) is not None
 
 
+def is_elsewhere(part: str) -> bool:
+    """Say whether a value names what another server has."""
+    reference = parse_reference(plain(part))
+    return reference is not None and elsewhere(reference)
+
+
 def patients(value: str) -> Patients:
     """Read the ids of Patients."""
     ids = []
@@ -110,13 +116,18 @@ def patient_identifiers(value: str) -> Patients:
 
 
 def links(param: str, parts: Sequence[str], targets: Sequence[str]) -> Links:
-    """Read references: `Type/id`, an id of one of the target types, or a URL."""
+    """Read references: `Type/id`, an id of one of the target types, or a URL.
+
+    One that names a version finds what names that version; one of this server's own address is as `Type/id`.
+    """
     found: list[str] = []
     for text in map(plain, parts):
         reference = parse_reference(text)
         if reference is not None:
-            found.append(f"{reference.type}/{reference.id}")
-            found += [f"{reference.base}/{reference.type}/{reference.id}"] if reference.base else []
+            name = f"{reference.type}/{reference.id}"
+            name += f"/_history/{reference.version}" if reference.version else ""
+            found += [] if elsewhere(reference) else [name]
+            found += [f"{reference.base}/{name}"] if reference.base else []
         elif "/" in text or ":" in text:
             found.append(text)
         else:
@@ -222,9 +233,9 @@ def typed(param: str, parts: Sequence[str]) -> Tokens:
 
 
 def below(param: str, parts: Sequence[str]) -> Words:
-    """Read urls: itself, and what lies below it by the segments of its path."""
+    """Read urls: itself, and what lies below it by the segments of its path, or by the parts of its version."""
     found = tuple(_url(param, part) for part in _limited(param, parts))
-    return Words(param, found, tuple(f"{url}/" for url in found))
+    return Words(param, found, tuple(url + ("." if "|" in url else "/") for url in found))
 
 
 def above(param: str, parts: Sequence[str]) -> Links:
