@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from overblik.trust.identity import Caller
 
-    Authenticate = Callable[[str], Awaitable[Caller]]
+    Authenticate = Callable[[str, tuple[str, str, str] | None], Awaitable[Caller]]
+    """A token, and with one that is bound to a key: the proof, the method and the path it came with."""
 
 log = structlog.get_logger()
 SILENT, LONGEST = 20.0, 300.0
@@ -99,7 +100,8 @@ class Api:
         method, routes = scope["method"], self._services.routes
         known = matches(routes, path)
         wanted = "GET" if method == "HEAD" else method
-        caller = await self._caller(headers, request_id, open_=wanted in known and known[wanted][0].open)
+        asked = method, scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+        caller = await self._caller(headers, request_id, asked, open_=wanted in known and known[wanted][0].open)
         route, named = choose(known, method)
         body = await read_body(headers, receive) if method in _WITH_BODY else b""
         request = Request(
@@ -132,10 +134,13 @@ class Api:
         body, media = outcome_in(sent.get("accept", ""), asked, error.issues)
         return Response(error.status, body, headers, media)
 
-    async def _caller(self, headers: Mapping[str, str], request_id: UUID, *, open_: bool) -> Any:
+    async def _caller(
+        self, headers: Mapping[str, str], request_id: UUID, asked: tuple[str, str], *, open_: bool
+    ) -> Any:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and token:
-            return (await self._authenticate(token.strip())).asking(channel="api", request=request_id)
+        if scheme.lower() in {"bearer", "dpop"} and token:
+            proof = (headers.get("dpop", ""), *asked) if scheme.lower() == "dpop" else None
+            return (await self._authenticate(token.strip(), proof)).asking(channel="api", request=request_id)
         if open_:
             return None
         raise Unauthenticated

@@ -21,7 +21,7 @@ _ALLOWED = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, accept, prefer, if-match, if-none-match, if-none-exist",
+        b"authorization, dpop, content-type, accept, prefer, if-match, if-none-match, if-none-exist",
     ),
     (b"access-control-max-age", b"600"),
 )

@@ -29,6 +29,7 @@ from overblik.store.passes import keep_indexing
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
 from overblik.trust.log.heads import keep_signing
+from overblik.trust.smart.dpop import Proof
 from overblik.trust.tokens import TEST_MODES, caller_from
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
@@ -63,11 +64,12 @@ def application(run: Runtime) -> ASGIApp:
         run.smart.metadata(),
     )
 
-    async def authenticate(token: str) -> Caller:
-        if run.issuer is not None:
+    async def authenticate(token: str, shown: tuple[str, str, str] | None) -> Caller:
+        if run.issuer is not None and shown is None:
             with suppress(Unauthenticated):
                 return await run.issuer.caller(token)
-        return await run.smart.grants.caller(token)
+        proof = Proof(shown[0], shown[1], run.settings.address + shown[2].partition("?")[0]) if shown else None
+        return await run.smart.grants.caller(token, proof)
 
     async def live(_: Request) -> PlainTextResponse:
         return PlainTextResponse("ok\n")

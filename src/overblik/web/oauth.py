@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from overblik.trust.smart.requests import Wish
     from overblik.web.site import Site
 
-    Work = Callable[[Mapping[str, str]], Awaitable[Any]]
 
 log = structlog.get_logger()
 _HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -37,20 +36,23 @@ def oauth_routes(site: Site) -> list[Route]:
         return JSONResponse(site.smart.jwks(), headers={"X-Content-Type-Options": "nosniff"})
 
     return [
-        Route("/oauth/token", _answering(site.smart.token), methods=["POST"]),
+        Route("/oauth/token", _answering(site.smart.token, proved=True), methods=["POST"]),
         Route("/oauth/introspect", _answering(site.smart.introspect), methods=["POST"]),
         Route("/oauth/revoke", _answering(site.smart.revoke), methods=["POST"]),
         Route("/oauth/jwks", keys, methods=["GET"]),
     ]
 
 
-def _answering(work: Work) -> Callable[[Request], Awaitable[Response]]:
+def _answering(
+    work: Callable[..., Awaitable[Any]], *, proved: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
     """Wrap an endpoint: a form in, each field once; an error as RFC 6749 § 5.2 has it."""
 
     async def endpoint(request: Request) -> Response:
         try:
             _require_form(request)
-            return JSONResponse(await work(await read_form(request)) or {}, headers=_HEADERS)
+            given = [await read_form(request), *([request.headers.get("dpop", "")] if proved else [])]
+            return JSONResponse(await work(*given) or {}, headers=_HEADERS)
         except Refusal as refusal:
             log.info("oauth.refused", error=refusal.error, path=request.url.path)
             more = {"WWW-Authenticate": 'Bearer realm="overblik"'} if refusal.status == 401 else {}

@@ -31,6 +31,11 @@ values (%(id)s, %(client)s, %(slot)s, %(person)s, %(claims)s, %(scope)s, %(patie
 select g.*, c.name from app_grant g join app_client c on c.id = g.client
 where g.id = %(id)s and g.revoked_at is null and g.expires_at > %(now)s and c.disabled_at is null;
 
+-- name: bind_grant
+-- scope: shared
+-- Bind a grant's tokens to a key; no row where they are bound to another.
+update app_grant set jkt = %(jkt)s where id = %(id)s and jkt in ('', %(jkt)s) returning id;
+
 -- name: read_grants
 -- scope: shared
 -- What a person has let apps do, the latest first.

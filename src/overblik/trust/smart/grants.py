@@ -25,6 +25,7 @@ from overblik.store.queries import sql
 from overblik.trust.scopes import Scopes, parse_scopes
 from overblik.trust.sessions import ABSOLUTE, claims_of, person_digest
 from overblik.trust.signing import ALGORITHM, signing_key
+from overblik.trust.smart.dpop import Proofs
 from overblik.trust.smart.refusal import Refusal
 from overblik.trust.tokens import caller_from
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from overblik.trust.keyring import Keyring
     from overblik.trust.organisations import Directory
     from overblik.trust.smart.clients import Client
+    from overblik.trust.smart.dpop import Proof
     from overblik.trust.smart.requests import Wish
 
 CODE = timedelta(seconds=60)
@@ -59,6 +61,7 @@ class Given(NamedTuple):
     expires: datetime
     claims: dict[str, Any]
     name: str
+    jkt: str
 
 
 class Grants:
@@ -71,7 +74,8 @@ class Grants:
         self._database = database
         self._directory = directory
         self._subjects = keyring.key("smart-subject")
-        self._known: dict[str, tuple[float, Caller]] = {}
+        self._proofs = Proofs(database)
+        self._known: dict[str, tuple[float, Caller, str]] = {}
 
     async def open(self, wish: Wish, caller: Caller, slot: str, *, patient: str, fhir_user: str) -> str:
         """Keep what a person has let an app do, and return the code by which the app comes for it."""
@@ -83,14 +87,14 @@ class Grants:
         )  # fmt: skip
         return await self._credential("code", grant, CODE, redirect=wish.redirect, challenge=wish.challenge)
 
-    async def of_service(self, client: Client, scopes: Scopes) -> dict[str, Any]:
+    async def of_service(self, client: Client, scopes: Scopes, jkt: str) -> dict[str, Any]:
         """Return the token of a backend service, which nobody has to let in but the operator."""
         kind = "system" if client.acts_as == "system" else "source"
         claims = {"kind": kind, "sub": client.acts_as, "name": client.name}
         grant = await self._put(client, claims, scopes, lasts=SERVICE)
-        return self._token(await self._given(grant), scopes)
+        return self._token(await self._bound(await self._given(grant), jkt), scopes)
 
-    async def of_code(self, client: Client, code: str, redirect: str, verifier: str) -> dict[str, Any]:
+    async def of_code(self, client: Client, code: str, redirect: str, verifier: str, jkt: str) -> dict[str, Any]:
         """Return the tokens for a code; one that comes twice ends what the first gave (RFC 9700 § 2.1.1)."""
         used = await self._use("code", code)
         given = await self._given(used.grant_id)
@@ -99,28 +103,49 @@ class Grants:
             raise _not_granted()
         if not secrets.compare_digest(used.challenge.encode(), challenge.encode()):
             raise _not_granted()
+        given = await self._bound(given, jkt)
         answer = self._token(given, given.scopes)
         if "openid" in given.scopes.context:
             answer["id_token"] = self._id_token(given)
         return answer | await self._refresh_token(given)
 
-    async def of_refresh(self, client: Client, token: str, wanted: str) -> dict[str, Any]:
+    async def of_refresh(self, client: Client, token: str, wanted: str, jkt: str) -> dict[str, Any]:
         """Return new tokens for a refresh token, which is used up by it; fewer scopes may be asked for."""
         used = await self._use("refresh", token)
         given = await self._given(used.grant_id)
         if given.client != client.id:
             await self.end(given.id)
             raise _not_granted()
+        given = await self._bound(given, jkt)
         scopes = parse_scopes(wanted) if wanted else given.scopes
         if not scopes.within(given.scopes):
             raise Refusal("invalid_scope", "These scopes were not granted.")
         return self._token(given, scopes) | await self._refresh_token(given)
 
-    async def caller(self, token: str) -> Caller:
-        """Return whom an access token stands for; Unauthenticated for every other text."""
-        checked, caller = self._known.get(token, (0.0, None))
-        if caller is not None and time.monotonic() - checked < FRESH:
+    async def key_of(self, proof: Proof | None) -> str:
+        """Return the thumbprint of the key a token request is made with, "" for none."""
+        return await self._proofs.key_of(proof) if proof else ""
+
+    async def caller(self, token: str, proof: Proof | None = None) -> Caller:
+        """Return whom an access token stands for; Unauthenticated for every other text.
+
+        One that is bound to a key needs a proof of it, and one that is not takes none.
+        """
+        checked, caller, jkt = self._known.get(token, (0.0, None, ""))
+        if caller is None or time.monotonic() - checked >= FRESH:
+            caller, jkt = await self._look(token)
+        if not jkt and proof is None:
             return caller
+        try:
+            shown = await self._proofs.key_of(proof, token) if proof else ""
+        except Refusal:
+            raise Unauthenticated from None
+        if not jkt or shown != jkt:
+            raise Unauthenticated
+        return caller
+
+    async def _look(self, token: str) -> tuple[Caller, str]:
+        """Return whom a token of ours stands for now, and the key it is bound to."""
         claims = self.read(token)
         given = await self._alive(claims["grant"])
         if given is None:
@@ -131,8 +156,8 @@ class Grants:
         caller = await caller_from(told, self._database, self._directory)
         if len(self._known) >= MOST_KNOWN:
             self._known = {}
-        self._known[token] = time.monotonic(), caller
-        return caller
+        self._known[token] = time.monotonic(), caller, given.jkt
+        return caller, given.jkt
 
     def read(self, token: str) -> dict[str, Any]:
         """Return the claims of an access token of ours; Unauthenticated for every other text."""
@@ -157,7 +182,8 @@ class Grants:
         if given is None or given.client != client.id:
             return {"active": False}
         told = {name: claims[name] for name in ("scope", "client_id", "exp", "iat", "iss", "aud", "sub")}
-        return {"active": True, "token_type": "Bearer", **told, **self._context(given)}
+        told |= {"cnf": {"jkt": given.jkt}} if given.jkt else {}
+        return {"active": True, "token_type": "DPoP" if given.jkt else "Bearer", **told, **self._context(given)}
 
     async def revoke(self, client: Client, token: str) -> None:
         """End the grant of a token, if it is this client's (RFC 7009); any other text is no fault."""
@@ -236,8 +262,17 @@ class Grants:
         row = rows[0]
         return Given(
             row.id, row.client, parse_scopes(row.scope), row.patient, row.fhir_user, row.nonce, bytes(row.person),
-            row.expires_at, dict(row.claims), row.name,
+            row.expires_at, dict(row.claims), row.name, row.jkt,
         )  # fmt: skip
+
+    async def _bound(self, given: Given, jkt: str) -> Given:
+        """Return a grant bound to the key of this request; one that is bound to another ends, as stolen."""
+        if not given.jkt and not jkt:
+            return given
+        if not jkt or not await self._database.fetch(sql("bind_grant"), {"id": given.id, "jkt": jkt}):
+            await self.end(given.id)
+            raise _not_granted()
+        return given._replace(jkt=jkt)
 
     async def _given(self, identifier: UUID) -> Given:
         if (given := await self._alive(identifier)) is None:
@@ -253,7 +288,8 @@ class Grants:
             "exp": expires, "jti": secrets.token_hex(8),
             "scope": scopes.text, "grant": str(given.id),
         }  # fmt: skip
-        answer = {"access_token": self._sign(claims, TYPE), "token_type": "Bearer"}
+        claims |= {"cnf": {"jkt": given.jkt}} if given.jkt else {}
+        answer = {"access_token": self._sign(claims, TYPE), "token_type": "DPoP" if given.jkt else "Bearer"}
         return {**answer, "expires_in": expires - now, "scope": scopes.text, **self._context(given)}
 
     def _id_token(self, given: Given) -> str:

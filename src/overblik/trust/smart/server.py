@@ -13,6 +13,8 @@ from overblik.trust.seal import Seal
 from overblik.trust.sessions import person_digest
 from overblik.trust.smart.assertions import ALGORITHMS, Authenticator
 from overblik.trust.smart.clients import Clients
+from overblik.trust.smart.dpop import ALGORITHMS as PROOFS
+from overblik.trust.smart.dpop import Proof
 from overblik.trust.smart.grants import Grants
 from overblik.trust.smart.refusal import Refusal
 
@@ -58,6 +60,7 @@ class AuthorizationServer:
             "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
             "scopes_supported": [*sorted(CONTEXT), "patient/*.rs", "user/*.rs", "system/*.cruds"],
+            "dpop_signing_alg_values_supported": list(PROOFS),
             "authorization_response_iss_parameter_supported": True,
             "capabilities": list(CAPABILITIES),
         }
@@ -79,18 +82,21 @@ class AuthorizationServer:
             raise Malformed("launch-invalid", text)
         return note
 
-    async def token(self, form: Mapping[str, str]) -> dict[str, Any]:
+    async def token(self, form: Mapping[str, str], proof: str = "") -> dict[str, Any]:
         """Answer a token request (RFC 6749 § 3.2); Refusal says why not."""
         client = await self._authenticator.client(await self._named(form), f"{self.address}/oauth/token")
+        shown = Proof(proof, "POST", f"{self.address}/oauth/token") if proof else None
+        jkt = await self.grants.key_of(shown)
         kind = form.get("grant_type", "")
         try:
             if kind == "client_credentials" and client.kind == "backend":
-                return await self._of_service(form, client)
+                return await self._of_service(form, client, jkt)
             if kind == "authorization_code" and client.kind != "backend":
-                names = ("code", "redirect_uri", "code_verifier")
-                return await self.grants.of_code(client, *(form.get(name, "") for name in names))
+                code, redirect = form.get("code", ""), form.get("redirect_uri", "")
+                return await self.grants.of_code(client, code, redirect, form.get("code_verifier", ""), jkt)
             if kind == "refresh_token" and client.kind != "backend":
-                return await self.grants.of_refresh(client, form.get("refresh_token", ""), form.get("scope", ""))
+                token, wanted = form.get("refresh_token", ""), form.get("scope", "")
+                return await self.grants.of_refresh(client, token, wanted, jkt)
         except Malformed as error:
             raise Refusal("invalid_scope", error.text) from None
         known = kind in {"client_credentials", "authorization_code", "refresh_token"}
@@ -104,11 +110,11 @@ class AuthorizationServer:
             return form
         return {**form, "client_id": await self.grants.client_of(form.get("refresh_token", ""))}
 
-    async def _of_service(self, form: Mapping[str, str], client: Any) -> dict[str, Any]:
+    async def _of_service(self, form: Mapping[str, str], client: Any, jkt: str) -> dict[str, Any]:
         scopes = parse_scopes(form.get("scope", ""))
         if not scopes.within(client.scopes):
             raise Refusal("invalid_scope", "The service is not registered for these scopes.")
-        return await self.grants.of_service(client, scopes)
+        return await self.grants.of_service(client, scopes, jkt)
 
     async def introspect(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Answer an introspection request (RFC 7662); Refusal where the client is not known."""
