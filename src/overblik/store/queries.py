@@ -23,7 +23,7 @@ from functools import cache
 from importlib import resources
 from typing import LiteralString
 
-from overblik.store.visibility import KINDS, Kind, blocked, blocks, permit, visible
+from overblik.store.visibility import KINDS, Kind, blocked, blocks, every_relation, permit, visible
 
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
 
@@ -99,6 +99,7 @@ def fill(text: LiteralString, kind: Kind, parts: LiteralString = "") -> LiteralS
     text = text.replace(":permit_whole:", permit(kind, parts, whole=True))
     text = text.replace(":visible_entry:", visible(kind, "q", parts=parts))
     text = text.replace(":visible_given:", visible(kind, given=True, parts=parts))
+    text = text.replace(":relations:", every_relation()) if ":relations:" in text else text
     text = text.replace(":blocked:", blocked(parts)) if ":blocked:" in text else text
     return text.replace(":visible:", visible(kind, parts=parts)).replace(":blocks:", blocks(kind, parts))
 

@@ -146,6 +146,11 @@ _REACHED: LiteralString = """ and (%(reach_user)s::text[] is null
         and ({row}.others is null or {row}.others <@ %(reach_pids)s::bigint[])))"""
 
 
+def every_relation() -> LiteralString:
+    """Return the subquery of all that permits the record `t.pid` to a professional: rule, evidence, until."""
+    return _relation("t.pid")
+
+
 def blocked(parts: LiteralString) -> LiteralString:
     """Return the condition that the blocks of the Consent `%(consent)s` hide a resource row `r` from a professional."""
     return _denied("d.consent = %(consent)s and " + _COVERS.replace("{row}", "r"), "r.pid", parts)

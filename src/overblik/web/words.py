@@ -278,6 +278,7 @@ ACTIONS = {
     "break glass": "brugte værdispring",
     "blocks": "så sine spærringer",
     "proxies": "så sine fuldmagter",
+    "relations": "så, hvem enheden har behandlingsrelation til",
     "preview": "så, hvad en spærring ville skjule",
     "block": "satte en spærring",
     "unblock": "ophævede en spærring",

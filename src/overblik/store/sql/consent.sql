@@ -106,3 +106,31 @@ insert into mandate (pid, mid, kind, holder, valid_from, valid_until, rid)
 values (%(pid)s, %(mid)s, %(kind)s, %(holder)s, %(valid_from)s,
     case when %(kind)s = 'custody' then least(%(valid_until)s::timestamptz, custody_ends(%(pid)s))
          else %(valid_until)s end, %(rid)s);
+
+-- name: relations_of_unit
+-- scope: cross
+-- The records that a professional's unit has a relation to now, the newest first: each visible Patient with every
+-- relation that permits it, its evidence and until when. One log entry a patient shown.
+with mine as materialized (
+    select l.pid, max(l.valid_from) as newest from relation l
+    where l.org = any(%(orgs)s::text[]) and (l.person is null or l.person = %(person)s)
+      and l.valid_from <= %(now)s and l.valid_until > %(now)s
+    group by l.pid order by newest desc, l.pid limit %(limit)s
+),
+p as materialized (select t.pid, t.newest, e.rule, e.evidence, e.until from mine t, lateral (:relations:) e),
+shown as materialized (
+    select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted, r.source, r.via, r.recorded_at,
+           r.cid, r.created_cid
+    from (select distinct pid from p) d join resource r on r.pid = d.pid
+    where r.type = 'Patient' and not r.deleted and :visible:
+),
+logged as (
+    insert into access_log :log_columns:
+    select s.pid, 'permit', f.rule, f.evidence, s.rids, s.versions, %(query)s, :log_values:
+    from (select pid, array_agg(rid order by rid) as rids, array_agg(version order by rid) as versions
+          from shown group by pid) s,
+         lateral (select p.rule, p.evidence from p where p.pid = s.pid order by p.until desc, p.evidence limit 1) f
+)
+select s.*, p.rule, nullif(p.until, 'infinity') as until, ev.type as evidence_type, ev.source as evidence_source
+from shown s join p on p.pid = s.pid left join resource ev on ev.pid = p.pid and ev.rid = p.evidence
+order by p.newest desc, s.pid, s.id, p.until, p.rule;
