@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from overblik.demo.cast import INGER, NURSE, NURSING
+from overblik.demo.cast import INGER, NURSE, NURSING, STRANGER
 from tests.web.browse import CITIZEN, document, section, sign_in, told, words
 
 if TYPE_CHECKING:
@@ -122,3 +122,23 @@ async def test_the_page_is_the_citizens(world: World) -> None:
     for path in ("/blocks/preview", "/blocks/set", "/blocks/end"):
         assert (await nurse.post(path, {"who": "all", "id": "0" * 32})).status_code == 404
     assert (await citizen.post("/blocks/end", {"id": "0" * 32})).status_code == 404
+
+
+async def test_staff_enter_a_block_at_the_citizens_word_and_are_told_of_no_other(world: World) -> None:
+    citizen, nurse = await opened(world)
+    patient = str((await nurse.open(INGER.cpr)).url).rpartition("/")[2]
+    path = f"/patient/{patient}/block"
+    before = (await nurse.get(path)).text
+    fields = {"who": "all", "what": "group:messages", "word": "Inger selv, i telefonen", "verified": "1"}
+    for missing in ("word", "verified"):
+        refused = await nurse.post(path + "/set", {k: v for k, v in fields.items() if k != missing})
+        assert refused.status_code == 422
+        assert "Hvem sagde det?" in refused.text
+    assert "Spærringen er sat." in (await nurse.post(path + "/set", fields)).text
+    assert (await nurse.get(path)).text == before
+    told_of = section(await citizen.get("/blocks"), "blocks")
+    assert "Spærret for alle fagfolk: Beskeder" in told_of
+    assert f"af {NURSE.name}, {NURSE.role}, {NURSE.unit.name} (efter Inger selv, i telefonen)" in told_of
+    stranger = await sign_in(world, STRANGER.claims())
+    assert (await stranger.get(path)).status_code == (await stranger.post(path + "/set", fields)).status_code == 404
+    assert (await citizen.get(path)).status_code == 404

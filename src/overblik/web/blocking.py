@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
-from overblik.fhir.errors import NotFound
+from overblik.fhir.dates import instant
+from overblik.fhir.errors import NotFound, Unprocessable
 from overblik.fhir.identifiers import CPR
+from overblik.overview.context import Context
+from overblik.overview.sections.master_data import master_data
 from overblik.trust.consent import writing
 from overblik.trust.consent.preview import preview
-from overblik.web.consent_form import GROUPS, consent_of, said_of, title_of
+from overblik.web.consent_form import GROUPS, LONGEST, consent_of, said_of, title_of
 from overblik.web.forms import own_form
 from overblik.web.site import HEADERS
 
@@ -75,6 +78,38 @@ async def end_block(site: Site, request: Request, session: Session) -> Response:
     await writing.end(site.door, site.writer, session.caller, place, form.get("id", ""))
     page = "proxies" if form.get("page") == "proxies" else "blocks"
     return RedirectResponse(f"/s/{session.slot}/{page}", 303, HEADERS)
+
+
+async def entered(site: Site, request: Request, session: Session) -> Response:
+    """The form by which a professional enters what a citizen without digital sign-in has said."""
+    patient_id, person = await _patient(site, request, session)
+    return site.page(
+        "block-entered.html", request, session=session, patient_id=patient_id, person=person, groups=GROUPS, done=False
+    )
+
+
+async def enter(site: Site, request: Request, session: Session) -> Response:
+    """Set a block on the citizen's word; nothing is told of those there are."""
+    form = await own_form(request, session)
+    patient_id, person = await _patient(site, request, session)
+    word = form.get("word", "").strip()[:LONGEST]
+    if not word or "verified" not in form:
+        raise Unprocessable("consent-word-missing", "Say whose word it is, and that you have made sure of it.")
+    said = {"verified": True, "verifiedWith": {"display": word}, "verificationDate": instant(site.door.clock.now())}
+    consent = {**consent_of(form, patient_id, {}), "verification": [said]}
+    await writing.create(site.door, site.writer, session.caller, consent)
+    return site.page(
+        "block-entered.html", request, session=session, patient_id=patient_id, person=person, groups=GROUPS, done=True
+    )
+
+
+async def _patient(site: Site, request: Request, session: Session) -> tuple[str, Any]:
+    """Return a patient whom the professional may see, and who they are."""
+    if session.caller.kind != "professional":
+        raise NotFound
+    patient_id = str(request.path_params["id"])
+    record = await site.door.gather(session.caller, patient_id, ("Patient",), "read")
+    return patient_id, master_data(Context(record, session.caller, site.door.clock.now(), site.directory.find)).person
 
 
 def _require_citizen(session: Session) -> None:

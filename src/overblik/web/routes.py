@@ -36,6 +36,8 @@ log = structlog.get_logger()
 PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/", pages.home),
     ("GET", "/s/{slot}/patient/{id}", pages.patient),
+    ("GET", "/s/{slot}/patient/{id}/block", blocking.entered),
+    ("POST", "/s/{slot}/patient/{id}/block/set", blocking.enter),
     ("GET", "/s/{slot}/relations", pages.relations),
     ("GET", "/s/{slot}/log", pages.log),
     ("GET", "/s/{slot}/log/file", pages.log_file),
