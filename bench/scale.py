@@ -44,6 +44,23 @@ _SEARCHES: dict[str, Callable[[int, Random], str]] = {
     "by name, 20 of a twentieth of all": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_count=20",
     "by name, 3 of a twentieth of all": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_count=3",
     "by first and last name": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&given=Mette&_count=3",
+    "by patient's birth date, newest 3": lambda _, rng: f"/Observation?patient.birthdate={_born(rng)}&_count=3",
+    "by patient's name, newest 3": lambda _, rng: f"/Observation?patient.family={rng.choice(FAMILIES)}&_count=3",
+    "_has a diagnosis, 3": lambda _, rng: f"/Patient?_has:Condition:patient:code={rng.choice(DIAGNOSES)}&_count=3",
+    "a week, newest 20": lambda _, rng: f"/Observation?{_week(rng)}&_count=20",
+    "code and value together, newest 3": lambda _, rng: f"/Observation?code-value-quantity={_code(rng)}$gt5&_count=3",
+    "by code, newest 3, with patients": lambda _, rng: (
+        f"/Observation?code={_code(rng)}&_count=3&_include=Observation:patient"
+    ),
+    "born on a day, with diagnoses": lambda _, rng: (
+        f"/Patient?birthdate={_born(rng)}&_count=3&_revinclude=Condition:patient"
+    ),
+    "born on a day, by name": lambda _, rng: f"/Patient?birthdate={_born(rng)}&_sort=family,given&_count=20",
+    "of a record, by value": lambda number, _: f"/Observation?patient=load.p0-{number}&_sort=-value-quantity&_count=20",
+    "all Patients, by name": lambda _, __: "/Patient?_sort=family&_count=20",
+    "how many of a code": lambda _, rng: f"/Observation?code={_code(rng)}&_summary=count",
+    "how many of a name": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_summary=count",
+    "how many born on a day": lambda _, rng: f"/Patient?birthdate={_born(rng)}&_summary=count",
     "read by id": lambda number, _: f"/Patient/load.p0-{number}",
     "whole record": lambda number, _: f"/Patient/load.p0-{number}/$everything?_count=1000",
 }  # fmt: skip
@@ -51,6 +68,15 @@ _SEARCHES: dict[str, Callable[[int, Random], str]] = {
 
 def _code(rng: Random) -> str:
     return rng.choice(CODES)
+
+
+def _week(rng: Random) -> str:
+    month = f"2025-{rng.randrange(1, 9):02}"
+    return f"date=ge{month}-01&date=lt{month}-08"
+
+
+def _born(rng: Random) -> str:
+    return f"{rng.randrange(1935, 2010)}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
 
 
 def main(arguments: list[str]) -> None:
