@@ -19,6 +19,7 @@ from overblik.store.sequencer import drain
 from overblik.trust.access import Door
 from overblik.trust.cursors import Cursors
 from overblik.trust.keyring import Keyring, open_keyring
+from overblik.trust.log.backlog import Backlog
 from overblik.trust.log.heads import Heads, SignerProcess
 from overblik.trust.oidc.login import Login
 from overblik.trust.oidc.providers import BUILT_IN, built_in, read_providers
@@ -48,6 +49,7 @@ class Runtime:
     directory: Directory
     door: Door
     heads: Heads
+    backlog: Backlog
     parameters: SearchParameters
     writer: Writer
     inbox: Inbox
@@ -113,6 +115,7 @@ async def runtime(
             directory=directory,
             door=door,
             heads=heads,
+            backlog=Backlog(database, clock),
             parameters=parameters,
             writer=writer,
             inbox=Inbox(writer),

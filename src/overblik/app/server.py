@@ -28,6 +28,7 @@ from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.passes import keep_indexing
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
+from overblik.trust.log.backlog import keep_watching
 from overblik.trust.log.heads import keep_signing
 from overblik.trust.smart.dpop import Proof
 from overblik.trust.tokens import TEST_MODES, caller_from
@@ -94,7 +95,10 @@ def application(run: Runtime) -> ASGIApp:
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        await (api if path.startswith("/fhir/") or path == "/fhir" else pages)(scope, receive, send)
+        if (refusal := run.backlog.refusal) is not None and not path.startswith(_OPEN):
+            await away(scope, receive, send, refusal)
+        else:
+            await (api if path.startswith("/fhir/") or path == "/fhir" else pages)(scope, receive, send)
 
     return Cors(dispatch, run.smart.clients)
 
@@ -135,9 +139,13 @@ def create() -> ASGIApp:
     return dispatch
 
 
-async def away(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer while there is no database: alive, and not ready."""
-    error = Unavailable("database-down", "The database cannot be reached; try again shortly.")
+_DOWN = Unavailable("database-down", "The database cannot be reached; try again shortly.")
+_OPEN = ("/livez", "/readyz", "/static/", "/log/")
+"""What discloses nothing of anybody."""
+
+
+async def away(scope: Scope, receive: Receive, send: Send, error: Unavailable = _DOWN) -> None:
+    """Answer while there is no database, or no log that keeps up: alive, and not ready."""
     if scope["path"] == "/livez":
         await PlainTextResponse("ok\n")(scope, receive, send)
     elif scope["path"].startswith("/fhir"):
@@ -154,7 +162,7 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 app.append(application(run))
                 _settle_memory()
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
-                works += [keep_index(run.database), recover(run)]
+                works += [keep_index(run.database), keep_watching(run.backlog), recover(run)]
                 works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
                 works += [keep_indexing(run.database, run.keyring.key("index"), run.parameters.learn)]
                 tasks = [asyncio.create_task(work) for work in works]

@@ -172,3 +172,8 @@ select lid from log_leaf group by pid, at, lid having count(*) > 1 order by lid 
 -- name: log_waiting
 -- scope: cross
 select count(*) as waiting from log_queue;
+
+-- name: log_oldest
+-- scope: cross
+-- Since when the oldest entry without a number waits.
+select min(at) as oldest from log_queue;
