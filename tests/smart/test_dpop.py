@@ -101,11 +101,12 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "changed"), REFUSED, ids=[r[0] for r in REFUSED])
-async def test_a_proof_of_something_else_opens_nothing(world: World, what: str, changed: dict[str, Any]) -> None:
+async def test_a_proof_of_something_else_opens_nothing(world: World) -> None:
     _, tokens = await bound(world)
     token = tokens["access_token"]
-    assert await get(world, token, proof("GET", PATIENTS, token, **changed)) == 401, what
+    for what, changed in REFUSED:
+        assert await get(world, token, proof("GET", PATIENTS, token, **changed)) == 401, what
+    assert await get(world, token, proof("GET", PATIENTS, token)) == 200
     assert await get(world, token, "") == 401
     assert await get(world, token, "x.y.z") == 401
 

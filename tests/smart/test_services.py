@@ -13,13 +13,14 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from overblik.fhir.errors import Unprocessable
 from overblik.trust.scopes import parse_scopes
-from overblik.trust.smart.clients import Client
-from tests.conftest import NOW, World
+from overblik.trust.smart.clients import Client, require_sound
 from tests.smart.app import KEY, REDIRECT, App, assertion, bearer, jwks, register
 from tests.web.browse import CITIZEN, known
 
 if TYPE_CHECKING:
     import httpx
+
+    from tests.conftest import World
 
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}]}
 SERVICE = "system/Patient.crs system/Observation.cruds"
@@ -80,15 +81,14 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "changed"), REFUSED, ids=[r[0] for r in REFUSED])
-async def test_a13_an_assertion_that_proves_nothing_is_one_answer(
-    world: World, what: str, changed: dict[str, Any]
-) -> None:
+async def test_a13_an_assertion_that_proves_nothing_is_one_answer(world: World) -> None:
     app = await service(world)
-    answer = await asked(app, **assertion("service", **changed))
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), what
     unknown = await asked(app, **assertion("nobody"))
-    assert answer.content == unknown.content
+    for what, changed in REFUSED:
+        answer = await asked(app, **assertion("service", **changed))
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), what
+        assert answer.content == unknown.content, what
+    assert (await asked(app, **assertion("service"))).status_code == 200
 
 
 async def test_a13_an_assertion_is_taken_once_in_every_worker(world: World) -> None:
@@ -180,10 +180,7 @@ SHORT = {"kty": "RSA", "n": urlsafe_b64encode(_MODULUS).decode().rstrip("="), "e
         (BACKEND | {"redirects": (REDIRECT,)}, "addresses"),
     ],
 )
-async def test_a_client_that_could_not_be_safe_is_not_registered(
-    world: World, client: dict[str, Any], says: str
-) -> None:
+def test_a_client_that_could_not_be_safe_is_not_registered(client: dict[str, Any], says: str) -> None:
     given = {"id": "x", "name": "X", **client, "scopes": parse_scopes(client["scopes"])}
     with pytest.raises(Unprocessable, match=says):
-        await world.run.smart.clients.register(Client(**given), NOW, allow_local=False)
-    assert await world.run.smart.clients.listed() == []
+        require_sound(Client(**given), allow_local=False)
