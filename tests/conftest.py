@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from overblik.app.runtime import Runtime, runtime
 from overblik.app.server import application
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Future
 
+# How long an example takes depends on what else the machine does: nothing fails by it.
+settings.register_profile("overblik", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("overblik")
 SHARED = Path(os.environ.get("OVERBLIK_SHARED", Path(__file__).parents[2] / "shared"))
 DATA = SHARED / "data"
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
