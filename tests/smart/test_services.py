@@ -67,7 +67,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("an empty jti", {"jti": ""}),
     ("a jti too long", {"jti": "x" * 300}),
     ("a jti with a NUL", {"jti": "x\x00y"}),
-    ("not yet", {"nbf": NOW_ + 600}),
+    ("not yet", {"nbf": NOW_ + 86_400}),
     ("iss is another", {"iss": "other"}),
     ("sub is another", {"sub": "other"}),
     ("no iss", {"iss": "-"}),

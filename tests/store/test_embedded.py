@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pwd
 import signal
@@ -31,6 +32,20 @@ def server(folder: Path) -> Iterator[EmbeddedPostgres]:
     yield made
     made.stop()
     assert not made.running()
+
+
+def start_in_turn(folder: Path) -> None:
+    with EmbeddedPostgres(folder)._starting():  # noqa: SLF001 - what a restart holds
+        pass
+
+
+def test_a_worker_forked_while_the_server_is_started_again_does_not_wait_for_itself(folder: Path) -> None:
+    """Its parent's thread holds the lock just then, and the worker has the file that it is held by."""
+    worker = multiprocessing.get_context("fork").Process(target=start_in_turn, args=(folder,), daemon=True)
+    with EmbeddedPostgres(folder)._starting():  # noqa: SLF001 - as above
+        worker.start()
+    worker.join(30)
+    assert worker.exitcode == 0
 
 
 def query(conninfo: str, text: str) -> object:

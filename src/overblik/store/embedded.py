@@ -130,7 +130,11 @@ class EmbeddedPostgres:
     def _starting(self) -> Iterator[None]:
         with (self.data / "starting.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                # Said, not left to the closing: a worker forked meanwhile has this file open too, and holds the lock.
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     def _socket_folder(self) -> Path:
         folder = self.data / "socket"
