@@ -7,6 +7,7 @@ quarter of an hour behind nothing more is disclosed until it has caught up.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EVERY = 5.0
 ALARM = timedelta(seconds=60)
 STOP = timedelta(minutes=15)
+LOOKS = 12
+"""The looks of a minute."""
 log = structlog.get_logger()
 
 
@@ -31,22 +34,23 @@ class Backlog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._before = timedelta(0)
-        self.behind = timedelta(0)
-        """By how much the log was behind at the last two looks: the lesser, for a clock may be set meanwhile."""
+        self._ages: deque[timedelta] = deque(maxlen=LOOKS)
 
     async def look(self) -> None:
         """Look how long the oldest entry without a number has waited, and tell where that is too long."""
         oldest = (await self._database.fetch(sql("log_oldest")))[0].oldest
         age = timedelta(0) if oldest is None else max(self._clock.now() - oldest, timedelta(0))
-        self.behind, self._before = min(age, self._before), age
-        if self.behind > ALARM:
-            log.error("log.behind", seconds=int(self.behind.total_seconds()), stopped=self.behind > STOP)
+        self._ages.append(age)
+        if len(self._ages) > 1 and min(self._ages[-1], self._ages[-2]) > ALARM:
+            log.error("log.behind", seconds=int(age.total_seconds()), stopped=self.refusal is not None)
 
     @property
     def refusal(self) -> Unavailable | None:
-        """Why nothing is disclosed now; None where the log keeps up."""
-        if self.behind <= STOP:
+        """Why nothing is disclosed now; None where the log keeps up.
+
+        Every look of a minute must say so: a clock may be set, and after a start what was left is numbered first.
+        """
+        if len(self._ages) < LOOKS or min(self._ages) <= STOP:
             return None
         return Unavailable(
             "log-behind", "The log of who sees what has fallen behind; nothing is shown until it is not."
