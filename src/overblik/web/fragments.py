@@ -1,7 +1,7 @@
 """Parts of pages that are written once: an item of an overview looks the same until it, or the day, is another.
 
 What is kept is keyed by the whole value that is shown, which came through the door for this request: nobody
-gets a part of what was not disclosed to them (docs/decisions/014-parts-of-pages-are-kept.md).
+gets a part of what was not disclosed to them (docs/decisions/017-parts-of-pages-are-kept.md).
 """
 
 from __future__ import annotations
