@@ -5,7 +5,7 @@
 ./run bench --url http://localhost:8090/fhir      a server that is already running (--token for its bearer token)
 ./run bench report                                everything that docs/performance.md shows; ten to fifteen minutes
 ./run bench kill                                  a thousand kills of server and database, and what was lost
-./run bench scale                                 64 000 patients: what loading takes, and searches against 1 000
+./run bench scale                                 64 000 patients: searches against 1 000, beside the targets
 
 The columns of microseconds are processor time a request, of the server and of PostgreSQL: they depend
 little on what else the machine does.
@@ -20,9 +20,10 @@ from pathlib import Path
 from bench import kill, scale
 from bench.peers import PEERS
 from bench.report import report
+from bench.table import put
 from bench.workloads import WORKLOADS
 
-BEGIN, END = "<!-- written by ./run bench report -->", "<!-- end -->"
+BEGIN = "<!-- written by ./run bench report -->"
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,9 +68,7 @@ def main() -> None:
 
     report(given, say)
     if given.write:
-        before, _, rest = given.write.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-        given.write.write_text("\n".join([before + BEGIN, "", *lines, "", END + after]))
+        put(given.write, BEGIN, lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`./run bench scale`: what the size of the store does to a search, and what loading that many patients takes.
 
 Two stores are loaded with `overblik load` from `overblik population`, one of a thousand patients and a
-large one, and served beside each other; each search runs on one and the other in turn.
+large one, and served beside each other; each search runs on one and the other in turn, beside what is asked of it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -19,83 +21,68 @@ from typing import TYPE_CHECKING
 from bench import own
 from bench.disk import size
 from bench.machine import machine
-from bench.table import line
+from bench.searches import SEARCHES
+from bench.table import line, put
 from bench.wrk import Ask, run
 from overblik.app.postgres import server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from bench.searches import Search
     from bench.target import Target
 
-FEW = 1000
-ROUNDS = 3
-SECONDS = 3
-CODES = ("NPU02319", "NPU18016", "NPU03429", "NPU03230", "NPU27300", "NPU19748", "NPU01566", "NPU19651")
-DIAGNOSES = ("DI109", "DE119", "DJ449", "DJ459", "DM179", "DF329", "DI489", "DE039")
-FAMILIES = ("Agerskov", "Brinkholt", "Engsig", "Fladbro", "Granlund", "Havbjerg", "Kildemose", "Langtved")
-_SEARCHES: dict[str, Callable[[int, Random], str]] = {
-    "by patient, newest 50": lambda number, _: f"/Observation?patient=load.p0-{number}&_count=50",
-    "by patient and code": lambda number, rng: f"/Observation?patient=load.p0-{number}&code={_code(rng)}",
-    "by code, newest 3": lambda _, rng: f"/Observation?code={_code(rng)}&_count=3",
-    "by code, newest 20": lambda _, rng: f"/Observation?code={_code(rng)}&_count=20",
-    "by code and a month": lambda _, rng: f"/Observation?code={_code(rng)}&date=2025-0{rng.randrange(1, 9)}&_count=20",
-    "by diagnosis, newest 20": lambda _, rng: f"/Condition?code={rng.choice(DIAGNOSES)}&_count=20",
-    "by name, 20 of a twentieth of all": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_count=20",
-    "by name, 3 of a twentieth of all": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_count=3",
-    "by first and last name": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&given=Mette&_count=3",
-    "by patient's birth date, newest 3": lambda _, rng: f"/Observation?patient.birthdate={_born(rng)}&_count=3",
-    "by patient's name, newest 3": lambda _, rng: f"/Observation?patient.family={rng.choice(FAMILIES)}&_count=3",
-    "_has a diagnosis, 3": lambda _, rng: f"/Patient?_has:Condition:patient:code={rng.choice(DIAGNOSES)}&_count=3",
-    "a week, newest 20": lambda _, rng: f"/Observation?{_week(rng)}&_count=20",
-    "code and value together, newest 3": lambda _, rng: f"/Observation?code-value-quantity={_code(rng)}$gt5&_count=3",
-    "by code, newest 3, with patients": lambda _, rng: (
-        f"/Observation?code={_code(rng)}&_count=3&_include=Observation:patient"
-    ),
-    "born on a day, with diagnoses": lambda _, rng: (
-        f"/Patient?birthdate={_born(rng)}&_count=3&_revinclude=Condition:patient"
-    ),
-    "born on a day, by name": lambda _, rng: f"/Patient?birthdate={_born(rng)}&_sort=family,given&_count=20",
-    "of a record, by value": lambda number, _: f"/Observation?patient=load.p0-{number}&_sort=-value-quantity&_count=20",
-    "all Patients, by name": lambda _, __: "/Patient?_sort=family&_count=20",
-    "how many of a code": lambda _, rng: f"/Observation?code={_code(rng)}&_summary=count",
-    "how many of a name": lambda _, rng: f"/Patient?family={rng.choice(FAMILIES)}&_summary=count",
-    "how many born on a day": lambda _, rng: f"/Patient?birthdate={_born(rng)}&_summary=count",
-    "read by id": lambda number, _: f"/Patient/load.p0-{number}",
-    "whole record": lambda number, _: f"/Patient/load.p0-{number}/$everything?_count=1000",
-}  # fmt: skip
+BEGIN = "<!-- written by ./run bench scale -->"
+MUST, AIM = 1.3, 1.1
+"""How many times as long the median search may take in the large store as in the small one."""
+MANY = 16
+ASKS = 1000
 
 
-def _code(rng: Random) -> str:
-    return rng.choice(CODES)
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One search on one store: alone, the database's processor time for it, and 16 at once (0: not asked)."""
 
-
-def _week(rng: Random) -> str:
-    month = f"2025-{rng.randrange(1, 9):02}"
-    return f"date=ge{month}-01&date=lt{month}-08"
-
-
-def _born(rng: Random) -> str:
-    return f"{rng.randrange(1935, 2010)}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
+    p50: float
+    database: float
+    rate: float = 0.0
 
 
 def main(arguments: list[str]) -> None:
     """Load, search and print."""
-    parser = argparse.ArgumentParser(prog="bench scale", description=__doc__)
-    parser.add_argument("--patients", type=int, default=64_000)
-    parser.add_argument("--large", type=Path, help="a data folder that was loaded before, kept afterwards")
-    parser.add_argument("--only", default="", help="searches whose title has this in it")
-    given = parser.parse_args(arguments)
-    print(f"{machine()}\n", flush=True)
+    given = _arguments(arguments)
+    lines: list[str] = []
+
+    def say(text: str) -> None:
+        lines.append(text)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
     with ExitStack() as stack:
-        few, many = _folder(stack), given.large or _folder(stack)
-        print(line(["loaded", "seconds", "resources a second", "bytes a resource"]))
-        print(line(["---"] + ["---:"] * 3))
-        _load(few, FEW)
-        if not given.large:
-            _load(many, given.patients)
-        targets = [stack.enter_context(own.served(folder, 1, source="load")) for folder in (few, many)]
-        _compare(targets, [FEW, given.patients], given.only)
+        folders = [given.small or _folder(stack), given.large or _folder(stack)]
+        sizes = [given.few, given.patients]
+        say(f"{machine()}; {given.workers} workers of each store; each {given.rounds} times {given.seconds:g} s.\n")
+        _load_all([one for one in zip([given.small, given.large], folders, sizes, strict=True) if not one[0]], say)
+        targets = [stack.enter_context(own.served(one, given.workers, source="load")) for one in folders]
+        for text in table(sizes, _compared(targets, given, sizes)):
+            say(text)
+    if given.write:
+        put(given.write, BEGIN, lines)
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench scale", description=__doc__)
+    add = parser.add_argument
+    add("--few", type=int, default=1000, help="patients of the small store")
+    add("--patients", type=int, default=64_000, help="patients of the large store")
+    add("--small", type=Path, help="a data folder of so few that was loaded before, kept afterwards")
+    add("--large", type=Path, help="a data folder of so many that was loaded before, kept afterwards")
+    add("--only", default="", help="searches whose title has this in it")
+    add("--workers", type=int, default=2)
+    add("--rounds", type=int, default=3)
+    add("--seconds", type=float, default=2)
+    add("--write", type=Path, help="put what was found into this file, between the marks")
+    return parser.parse_args(arguments)
 
 
 def _folder(stack: ExitStack) -> Path:
@@ -104,7 +91,16 @@ def _folder(stack: ExitStack) -> Path:
     return folder
 
 
-def _load(folder: Path, patients: int) -> None:
+def _load_all(wanted: Sequence[tuple[None, Path, int]], say: Callable[[str], None]) -> None:
+    if wanted:
+        say(line(["loaded", "seconds", "resources a second", "bytes a resource"]))
+        say(line(["---"] + ["---:"] * 3))
+        for _, folder, patients in wanted:
+            say(_load(folder, patients))
+        say("")
+
+
+def _load(folder: Path, patients: int) -> str:
     """Write a population and load it."""
     files = folder / "files"
     own.command(folder, "population", "--patients", str(patients), "--out", str(files), "--quiet")
@@ -116,33 +112,66 @@ def _load(folder: Path, patients: int) -> None:
         file.unlink()
     with server_of(own.settings(folder)):
         each = size(folder) / taken
-    print(
-        line(
-            [f"{patients:,} patients, {taken:,} resources", f"{seconds:.0f}", f"{taken / seconds:,.0f}", f"{each:,.0f}"]
-        )
+    return line(
+        [f"{patients:,} patients, {taken:,} resources", f"{seconds:.0f}", f"{taken / seconds:,.0f}", f"{each:,.0f}"]
     )
 
 
-def _compare(targets: list[Target], sizes: list[int], only: str) -> None:
-    print("\n" + line(["search, one connection", *[f"{size:,} patients: p50 ms" for size in sizes], "×", "database ×"]))
-    print(line(["---"] + ["---:"] * 4))
-    for title, make in ((title, make) for title, make in _SEARCHES.items() if only in title):
-        found: list[list[tuple[float, float]]] = [[], []]
-        for number in range(ROUNDS):
-            for taken, target, patients in zip(found, targets, sizes, strict=True):
-                taken.append(_once(target, make, patients, number))
-        few, many = (tuple(statistics.median(part) for part in zip(*taken, strict=True)) for taken in found)
-        cells = [f"{few[0]:.2f}", f"{many[0]:.2f}", f"{many[0] / few[0]:.2f}", f"{many[1] / max(few[1], 1):.2f}"]
-        print(line([title, *cells]), flush=True)
+def _compared(
+    targets: list[Target], given: argparse.Namespace, sizes: list[int]
+) -> Iterator[tuple[str, Search, list[Cell]]]:
+    """Walk the searches as they are measured, turn about."""
+    for title, search in SEARCHES.items():
+        if given.only not in title:
+            continue
+        alone: list[list[tuple[float, float]]] = [[] for _ in targets]
+        for number in range(given.rounds):
+            for taken, target, patients in zip(alone, targets, sizes, strict=True):
+                taken.append(_alone(target, _asks(search, patients, number), given.seconds))
+        cells = []
+        for taken, target, patients in zip(alone, targets, sizes, strict=True):
+            p50, database = (statistics.median(part) for part in zip(*taken, strict=True))
+            rate = _at_once(target, _asks(search, patients, given.rounds), given.seconds) if search.must else 0.0
+            cells.append(Cell(p50, database, rate))
+        yield title, search, cells
 
 
-def _once(target: Target, make: Callable[[int, Random], str], patients: int, seed: int) -> tuple[float, float]:
-    """Return the p50 in milliseconds, and the database's microseconds for a request."""
+def _asks(search: Search, patients: int, seed: int) -> list[Ask]:
     rng = Random(seed)
-    asks = [Ask("GET", make(rng.randrange(patients), rng)) for _ in range(1000)]
+    return [Ask("GET", search.make(rng.randrange(patients), rng)) for _ in range(ASKS)]
+
+
+def _alone(target: Target, asks: list[Ask], seconds: float) -> tuple[float, float]:
+    """Return the p50 in milliseconds, and the database's microseconds for a request."""
     run(target.base, target.headers, asks, connections=1, seconds=1)
     before = target.spent()
-    figure = run(target.base, target.headers, asks, connections=1, seconds=SECONDS)
+    figure = run(target.base, target.headers, asks, connections=1, seconds=seconds)
     if figure.errors:
         raise SystemExit(f"bench: {asks[0].path} is refused")
-    return figure.p50, target.spent().since(before).database / max(1.0, figure.rate * SECONDS)
+    return figure.p50, target.spent().since(before).database / max(1.0, figure.rate * seconds)
+
+
+def _at_once(target: Target, asks: list[Ask], seconds: float) -> float:
+    run(target.base, target.headers, asks, connections=MANY, seconds=1)
+    return run(target.base, target.headers, asks, connections=MANY, seconds=seconds).rate
+
+
+def table(sizes: Sequence[int], rows: Iterable[tuple[str, Search, list[Cell]]]) -> Iterator[str]:
+    """Walk the lines of the table: both stores, the ratio, and what of it is asked.
+
+    `of must` and `of aim` are 1 or more where it is met: of the ratio, and of the lower rate of both stores.
+    """
+    titles = [f"{size:,} patients: p50 ms" for size in sizes] + ["p50 ×", f"of {MUST:g}", f"of {AIM:g}", "database ×"]
+    titles += [f"{size:,}: a second at {MANY}" for size in sizes] + ["must", "of must", "aim", "of aim"]
+    yield line(["search, one connection", *titles])
+    yield line(["---"] + ["---:"] * len(titles))
+    for title, search, (few, many) in rows:
+        ratio = many.p50 / max(few.p50, 0.001)
+        cells = [f"{few.p50:.2f}", f"{many.p50:.2f}", f"{ratio:.2f}", f"{MUST / ratio:.2f}", f"{AIM / ratio:.2f}"]
+        cells.append(f"{many.database / max(few.database, 1):.2f}")
+        rates = [""] * 6
+        if search.must:
+            least = min(few.rate, many.rate)
+            rates = [f"{few.rate:,.0f}", f"{many.rate:,.0f}", f"{search.must:,}", f"{least / search.must:.2f}"]
+            rates += [f"{search.aim:,}", f"{least / search.aim:.2f}"]
+        yield line([title, *cells, *rates])

@@ -8,18 +8,27 @@ from bench.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from bench.measure import Cell, Row
 
 OWN = ("a second", "p50 ms", "p95 ms", "p99 ms", "errors", "server µs", "database µs")
 PEER = ("a second", "p50 ms", "p99 ms", "errors")
-P99_MS = 20.0
-"""What 99 of 100 reads by id may take at the most."""
+END = "<!-- end -->"
 
 
 def line(cells: Iterable[str]) -> str:
     """Return one line of a table."""
     return "| " + " | ".join(cells) + " |"
+
+
+def put(path: Path, begin: str, lines: Sequence[str]) -> None:
+    """Put lines into a file, between the mark `begin` and the next end mark."""
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(END)
+    if not (found and closed):
+        raise SystemExit(f"bench: {path} lacks {begin} and {END}")
+    path.write_text("\n".join([before + begin, "", *lines, "", END + after]))
 
 
 def head(names: Sequence[str]) -> list[str]:
