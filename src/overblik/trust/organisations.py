@@ -138,14 +138,15 @@ def tokens_of(unit: Organisation) -> list[str]:
 async def store_organisation(transaction: Transaction, caller: Caller, resource: Json) -> None:
     """Write the directory row of an Organization resource, in the transaction that stores it.
 
-    Conflict where a registered source describes an organisation that it does not speak for.
+    Conflict where a registered source describes an organisation that it does not speak for, or would change what
+    others are: relations hold for sub-units, so under whom a unit stands decides who its staff may see.
     """
-    if caller.kind != "system" and caller.organisations is not None:
-        own = {i.get("value") for i in resource.get("identifier", ())}
-        if not own & set(caller.organisations):
-            raise Conflict("not-your-organisation", "A source describes only its own organisations.")
     ids = {canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())}
     by_system = {identifier.system: identifier.value for identifier in ids}
+    own = None if caller.kind == "system" or caller.organisations is None else set(caller.organisations)
+    described = {by_system[SOR]} if SOR in by_system else {identifier.value for identifier in ids}
+    if own is not None and not described & own:
+        raise Conflict("not-your-organisation", "A source describes only its own organisations.")
     if SOR not in by_system:
         return
     parent = resource.get("partOf", {}).get("identifier", {})
@@ -164,7 +165,20 @@ async def store_organisation(transaction: Transaction, caller: Caller, resource:
         "address": ", ".join(line for line in lines if line),
         "id": resource.get("id"),
     }
+    if own is not None:
+        await _require_own_place(transaction, own, params)
     await transaction.run(sql("put_organisation"), params)
+
+
+async def _require_own_place(transaction: Transaction, own: set[str], row: dict[str, Any]) -> None:
+    """Refuse a unit that its source would put under another's, or give the number of another's."""
+    known = {found.sor: found for found in await transaction.fetch(sql("organisations_like"), row)}
+    above = known[row["sor"]].parent if row["sor"] in known else None
+    if row["parent"] and row["parent"] not in {*own, above}:
+        text = "A source puts its organisations under its own; what else they belong to is the operator's word."
+        raise Conflict("not-your-organisation", text)
+    if known.keys() - own:
+        raise Conflict("not-your-organisation", "Another organisation has this GLN or ydernummer.")
 
 
 async def set_route(database: Database, org: str, units: list[str], message: str = "*") -> None:

@@ -7,6 +7,11 @@ select sor, parent, name, kind, gln, yder, phone, address, id from organisation;
 -- scope: shared
 select org, message, unit from routing;
 
+-- name: organisations_like
+-- scope: shared
+-- What is known under the numbers of one organisation: itself, and any other.
+select sor, parent from organisation where sor = %(sor)s or gln = %(gln)s or yder = %(yder)s;
+
 -- name: put_organisation
 -- scope: shared
 insert into organisation (sor, parent, name, kind, gln, yder, phone, address, id)
