@@ -10,9 +10,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.compartment import is_shared
-from overblik.fhir.errors import Malformed, Unprocessable
+from overblik.fhir.errors import Forbidden, Malformed, Unprocessable
 from overblik.fhir.index.catalogue import using
 from overblik.fhir.query import FullText, Ids, Patients
+from overblik.fhir.query.tree import All, Chain, Either, Has, Not
 from overblik.store.body import unpack
 from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
@@ -24,8 +25,10 @@ from overblik.trust.including import included
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
+    from overblik.fhir.query.tree import Criterion
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
+    from overblik.trust.scopes import Reach
 
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000
@@ -44,8 +47,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 
 
 async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
-    require(caller, "read", query.type, letters="s")
-    _require_record(caller, query)
+    _require(caller, query)
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
     after = door.cursors.open(query.cursor, scope) if query.cursor else ""
     most = 0 if after else {"accurate": MOST_COUNTED, "estimate": MOST_ESTIMATED}.get(query.total, 0)
@@ -82,8 +84,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     """Return how many resources a search finds that the caller may see."""
-    require(caller, "read", query.type, letters="s")
-    _require_record(caller, query)
+    _require(caller, query)
     with using(query.catalogue):
         if is_shared(query.type):
             compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
@@ -94,6 +95,33 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     if total > MOST_COUNTED:
         raise _too_many("_summary")
     return total
+
+
+def _require(caller: Caller, query: Query) -> None:
+    """Refuse what may never be asked, before anything is looked up: by whom, through what, of whose texts."""
+    require(caller, "read", query.type, letters="s")
+    if caller.reach is not None and not all(_covered(caller.reach, criterion) for criterion in query.criteria):
+        text = "Your token has no scope for a type that this search goes through; ask for one that covers it."
+        raise Forbidden("scope-missing", text)
+    _require_record(caller, query)
+
+
+def _covered(reach: Reach, criterion: Criterion) -> bool:
+    """Say whether scopes cover the types that a criterion goes through, of a step to several types one of them."""
+    match criterion:
+        case Chain(_, kind, inner) | Has(kind, _, inner):
+            return reach.covers("s", (kind,)) and _covered(reach, inner)
+        case Patients(_, identifiers, inner):
+            asked = bool(identifiers) or inner is not None
+            return not asked or (reach.covers("s", ("Patient",)) and (inner is None or _covered(reach, inner)))
+        case Not(inner):
+            return _covered(reach, inner)
+        case Either(several):
+            ways = all(isinstance(one, Chain | Patients) for one in several)
+            return (any if ways else all)(_covered(reach, one) for one in several)
+        case All(several):
+            return all(_covered(reach, one) for one in several)
+    return True
 
 
 def _require_record(caller: Caller, query: Query) -> None:
