@@ -11,6 +11,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from overblik.api.http import version_of
 from overblik.api.interactions.write import checked, put_matched
@@ -98,7 +99,7 @@ def _require_entry(entry: Json, number: int) -> None:
     url = str(entry.get("request", {}).get("url", ""))
     if method not in METHODS:
         raise Malformed("entry-method", f"{place}.request.method is missing or not done here.", expression=place)
-    if url.startswith(("/", "http:", "https:")) or ".." in url.partition("?")[0].split("/") or not url:
+    if url.startswith(("/", "http:", "https:")) or ".." in unquote(url.partition("?")[0]).split("/") or not url:
         raise Malformed("entry-url", f"{place}.request.url must be relative to the base.", expression=place)
     if method in {"PUT", "PATCH"} and "resource" not in entry:
         raise Malformed("entry-resource", f"{place} needs a resource.", expression=place)
