@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from overblik.fhir.errors import Unprocessable
+from overblik.fhir.index import patient_references
 from overblik.trust.organisations import store_organisation
 from overblik.trust.search_parameters import follow
 
@@ -13,7 +15,13 @@ if TYPE_CHECKING:
 
 
 async def stage(unit: Unit, caller: Caller, staged: StagedShared) -> None:
-    """Add one version to a unit: an Organization is the directory's too, a SearchParameter what can be searched by."""
+    """Add one version to a unit: an Organization is the directory's too, a SearchParameter what can be searched by.
+
+    Unprocessable where it carries something of a patient's: everybody reads it.
+    """
+    if staged.resource is not None and next(patient_references(staged.resource), None) is not None:
+        text = "This belongs to nobody and is read by everybody: what is about a patient is a resource of its own."
+        raise Unprocessable("patient-contained", text, expression=f"{staged.type}.contained")
     if staged.type == "Organization" and staged.resource is not None:
         await store_organisation(unit.transaction, caller, staged.resource)
     elif staged.type == "SearchParameter":

@@ -261,15 +261,15 @@ class Work:
 
     async def _home(self, resource: Json, source: str, *, existing: int | None = None) -> tuple[int, list[int]]:
         """Return the record a resource belongs to and the other records it is also about."""
+        pids = [await self._subject(reference) for reference in patient_references(resource)]
+        found = list(dict.fromkeys(pid for pid in pids if pid is not None))
         if resource["resourceType"] == "Patient":
             identifiers = [
                 canonical(str(i.get("system", "")), str(i.get("value", ""))) for i in resource.get("identifier", ())
             ]
-            if existing is not None and not any(i.system in PERSON_SYSTEMS for i in identifiers):
-                return existing, []
-            return await self.person(identifiers, source, str(resource.get("birthDate", ""))), []
-        pids = [await self._subject(reference) for reference in patient_references(resource)]
-        found = list(dict.fromkeys(pid for pid in pids if pid is not None))
+            if existing is None or any(i.system in PERSON_SYSTEMS for i in identifiers):
+                existing = await self.person(identifiers, source, str(resource.get("birthDate", "")))
+            found = [existing, *found]
         if found:
             home = existing if existing in found else found[0]
             return home, [pid for pid in found if pid != home]

@@ -18,7 +18,8 @@ def patient_references(resource: Json) -> Iterator[Json]:
     """Walk the references by which a resource is *about* patients.
 
     They are the Patient compartment's parameters, less those by which someone only takes part
-    (author, sender, recorder, participant): taking part confers nothing.
+    (author, sender, recorder, participant): taking part confers nothing. What is contained is about whom
+    it is about by itself, and a contained Patient is whom its identifiers name.
     """
     resource_type = resource["resourceType"]
     items = [Item(resource_type, resource)]
@@ -26,6 +27,11 @@ def patient_references(resource: Json) -> Iterator[Json]:
         for item in extract(items):
             if isinstance(item.value, dict):
                 yield item.value
+    for inner in resource.get("contained", ()):
+        if inner.get("resourceType") == "Patient":
+            yield from ({"identifier": one} for one in inner.get("identifier", ()))
+        else:
+            yield from (r for r in patient_references(inner) if not str(r.get("reference", "")).startswith("#"))
 
 
 _ABOUT = frozenset({"subject", "patient", "individual", "beneficiary", "subscriber", "member"})
