@@ -213,12 +213,47 @@ def refers(population: Population, resource: Json, name: str, param: Param, modi
         return any(values.token(asked, r["identifier"]) for r in found(resource, param) if "identifier" in r)
     asked = bare(asked).removeprefix(OWN)
     types = [modifier] if modifier else param.targets
-    wanted = {asked} if "/" in asked else {f"{kind}/{asked}" for kind in types}
+    if modifier in HIERARCHY:
+        kind, _, identifier = asked.rpartition("/")
+        (kind,) = [kind] if kind else [target for target in param.targets if target in PART_OF]
+        wanted = HIERARCHY[modifier](population, f"{kind}/{identifier}")
+    else:
+        wanted = {asked} if "/" in asked else {f"{kind}/{asked}" for kind in types}
     said = [r["reference"] for r in found(resource, param) if "reference" in r]
     return any(reference in wanted for reference in said + list(map(unversioned, said)))
 
 
 OWN = "http://test/fhir/"
+
+
+PART_OF = frozenset({"Location", "Organization", "Encounter"})
+"""Types of which one is part of another."""
+
+
+def wholes(resource: Json) -> list[str]:
+    """Return what a resource says that it is part of."""
+    return [unversioned(one["reference"]) for one in walk(resource, "partOf") if "reference" in one]
+
+
+def downwards(population: Population, name: str) -> set[str]:
+    """Return a name, and those of all the caller sees that is part of it or of what is."""
+    every = {f"{r['resourceType']}/{r['id']}": wholes(r) for r in population.visible(name.partition("/")[0])}
+    known = {name}
+    for _ in every:
+        known |= {one for one, above in every.items() if known.intersection(above)}
+    return known
+
+
+def upwards(population: Population, name: str) -> set[str]:
+    """Return a name, and those of all the caller sees that it, or what it is part of, is part of."""
+    every = {f"{r['resourceType']}/{r['id']}": wholes(r) for r in population.visible(name.partition("/")[0])}
+    known = {name}
+    for _ in every:
+        known |= {above for one in known for above in every.get(one, []) if above in every}
+    return known
+
+
+HIERARCHY = {"below": downwards, "above": upwards}
 
 
 def unversioned(reference: str) -> str:

@@ -128,6 +128,7 @@ PARAMS: dict[str, dict[str, Param]] = {
         "status": _param("token", "status"),
         "name": _param("string", "name", "alias"),
         "near": _param("special", "position"),
+        "partof": _param("reference", "partOf", targets="Location"),
         "organization": _param("reference", "managingOrganization", targets="Organization"),
     },
     "Practitioner": COMMON | {

@@ -273,8 +273,8 @@ class Maker:
             status=st.sampled_from(("active", "inactive")), name=maybe(words), position=maybe(place),
             identifier=some(identifiers),
         ))  # fmt: skip
-        above = self.reference("Organization")
-        return resource | ({"managingOrganization": above} if above else {})
+        linked = {"managingOrganization": self.reference("Organization"), "partOf": self.reference("Location")}
+        return resource | {k: v for k, v in linked.items() if v}
 
     def Practitioner(self) -> Json:
         """Make a Practitioner."""

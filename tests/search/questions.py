@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.search.evaluate import unversioned
+from tests.search.evaluate import PART_OF, unversioned
 from tests.search.filters import draw_filter
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
@@ -230,6 +230,11 @@ class Asker:
             (name, f"http://test/fhir/{target}/{identifier}"),
             (name, f"http://other/fhir/{target}/{identifier}"),
         ]
+        levels = [one for one in param.targets if one in PART_OF]
+        if len(levels) == 1:
+            known = self.pick([*self.named[levels[0]], f"{self.ids.seen}.none"]) if target not in levels else identifier
+            named = self.pick((known, f"{levels[0]}/{known}", f"http://test/fhir/{levels[0]}/{known}"))
+            forms += [(f"{name}:{way}", named) for way in ("below", "above")] * 2
         if name not in {"patient", "subject"}:
             forms += [(f"{name}:identifier", self.pick((*(f"{s}|1" for s in SYSTEMS), "1", "urn:x|")))]
         return self.pick(forms)

@@ -19,6 +19,7 @@ from overblik.fhir.query.includes import INCLUDES
 from overblik.fhir.references import parse_reference
 from overblik.trust import history, searching
 from overblik.trust.access import Page
+from overblik.trust.hierarchies import without_levels
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,6 +76,7 @@ async def query_of(services: Services, request: Request, kind: str, pairs: list[
             raise Malformed("search-too-long", f"At most {MOST_LISTS} Lists at once.", expression="http._list")
         members = [await _members(services, request, kind, name, query.as_of) for name in lists]
         query = replace(query, criteria=(Ids(tuple(dict.fromkeys(chain(*members)))), *query.criteria))
+    query = await without_levels(services.door, request.caller, query)
     return replace(query, applied=(*query.applied, *named))
 
 

@@ -2,6 +2,7 @@
 
 tree.py     the tree: a query is criteria that must all hold
 coded.py    value sets and hierarchies of codes
+hierarchies.py  references by what is above or below their target
 values.py   one value as text to what it stands for
 places.py   `near`: one place with a distance
 grammar.py  a parameter's name: modifiers and chains
@@ -38,6 +39,7 @@ from overblik.fhir.query.tree import (
     FullText,
     Has,
     Ids,
+    Levels,
     Links,
     Missing,
     Near,
@@ -72,6 +74,7 @@ __all__ = [
     "Has",
     "Ids",
     "Include",
+    "Levels",
     "Links",
     "Missing",
     "Near",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from overblik.fhir.compartment import of_patients
 from overblik.fhir.definitions import r4
 from overblik.fhir.index.parameters import KEPT, component_type, parameters
-from overblik.fhir.query import coded, values
+from overblik.fhir.query import coded, hierarchies, values
 from overblik.fhir.query.places import places
 from overblik.fhir.query.tree import MOST_VALUES, Chain, Criterion, Either, Has, Ids, Not, Patients
 
@@ -177,6 +177,8 @@ def modified(param: SearchParameter, modifier: str) -> Parser | None:
         return (lambda value: values.links(code, values.split(value), (modifier,))) if known else None
     if param.type == "token" and modifier in coded.MODIFIERS:
         return partial(coded.by_terminology, param, modifier)
+    if modifier in {"above", "below"} and hierarchies.led(param):
+        return partial(hierarchies.levels, param, modifier)
     read = _MODIFIERS.get((param.type, modifier))
     return (lambda value: read(code, values.split(value))) if read is not None else None
 

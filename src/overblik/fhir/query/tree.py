@@ -208,7 +208,16 @@ class FullText:
     whole: bool = False
 
 
-Own = FullText | Ids | Patients | Coded | Ranged | Near | Updated | Composites | Missing
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """`location:below=42`: refers to one of `start`, each (type, id), or to what is below it, or above it (`up`)."""
+
+    param: str
+    up: bool
+    start: tuple[tuple[str, str], ...]
+
+
+Own = Levels | FullText | Ids | Patients | Coded | Ranged | Near | Updated | Composites | Missing
 Criterion = Own | Not | Either | All | Chain | Has
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from overblik.fhir.compartment import is_shared
+from overblik.fhir.errors import Malformed
 from overblik.fhir.index.digests import reference, token, way
 from overblik.fhir.index.parameters import headline_date, kept_as, number_of, parameter, places
 from overblik.fhir.query import (
@@ -19,6 +20,7 @@ from overblik.fhir.query import (
     FullText,
     Has,
     Ids,
+    Levels,
     Links,
     Missing,
     Near,
@@ -68,10 +70,13 @@ _NARRATIVE: LiteralString = "to_tsvector('danish', coalesce(" + JSON + " #>> '{t
 
 
 def _of_others(  # noqa: PLR0911 - one for each kind
-    criterion: Patients | Not | Either | All | Chain | Has, scope: Scope
+    criterion: Patients | Not | Either | All | Chain | Has | Levels, scope: Scope
 ) -> Condition:
     """Return a condition made of others."""
     match criterion:
+        case Levels(param):
+            text = "A hierarchy is followed by searches, and not by the condition of a write: name the resources."
+            raise Malformed("search-parameter-unknown", text, kind="not-supported", expression=f"http.{param}")
         case Patients(matching=matching):
             if matching is not None:
                 return _step("Patient", matching, "true", [], scope)
