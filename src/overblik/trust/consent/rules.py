@@ -179,7 +179,10 @@ class _Reader:
                 found += self.blocks(inner, place, within)
             else:
                 self.add("consent-permits-nothing", "Only deny can stand in a permit of everything.", place)
-        return tuple(found[:MOST_RULES])
+            if len(found) > MOST_RULES:
+                self.too_large(where)
+                return ()
+        return tuple(found)
 
     def blocks(self, provision: Json, where: str, within: tuple[datetime | None, datetime | None]) -> tuple[Rule, ...]:
         """Read a block with its exceptions."""
@@ -193,6 +196,8 @@ class _Reader:
                 self.add("consent-nested", text, place)
                 continue
             exceptions += self.rules(inner, place, (None, None), ())
+            if len(exceptions) > MOST_RULES:
+                break
         return tuple(self.rules(provision, where, within, tuple(exceptions)))
 
     def rules(
@@ -211,12 +216,14 @@ class _Reader:
         types = self.each(provision, "class", where, self.type_of) or [None]
         data = self.each(provision, "data", where, self.data) or [(None, None)]
         if len(actors) * len(types) * len(data) > MOST_RULES or len(exceptions) > MOST_RULES:
-            self.add("consent-too-large", f"A provision comes to at most {MOST_RULES} rules.", where)
+            self.too_large(where)
             return []
         start, end = self.period(provision.get("period"), f"{where}.period")
         first, last = self.period(provision.get("dataPeriod"), f"{where}.dataPeriod")
         begins = [x for x in (start, within[0]) if x is not None]
         ends = [x for x in (end, within[1]) if x is not None]
+        if begins and ends and min(ends) <= max(begins) and not self.issues:
+            self.add("consent-period", "The period lies outside that of the provision around it.", f"{where}.period")
         return [
             Rule(
                 person, org, sub_units, entry, kind, source, first, last,
@@ -224,6 +231,10 @@ class _Reader:
             )
             for (person, org, sub_units), kind, (entry, source) in product(actors, types, data)
         ]  # fmt: skip
+
+    def too_large(self, where: str) -> None:
+        """Refuse what would come to more rules than every decision can ask; none is left out of a Consent."""
+        self.add("consent-too-large", f"A provision comes to at most {MOST_RULES} rules.", where)
 
     def each(self, provision: Json, name: str, where: str, read: Callable[[Json, str], Any]) -> list[Any]:
         """Read every repetition of an element."""
@@ -287,7 +298,9 @@ class _Reader:
         types = self.each(provision, "class", where, self.type_of)
         start, end = self.period(provision.get("period"), f"{where}.period")
         holders = self.each(provision, "actor", where, self.holder)
-        return tuple(Mandate(holder, tuple(types) or None, start, end) for holder in holders if holder)
+        if len(holders) > MOST_RULES:
+            self.too_large(where)
+        return tuple(Mandate(holder, tuple(dict.fromkeys(types)) or None, start, end) for holder in holders if holder)
 
     def holder(self, actor: Json, where: str) -> str:
         """Return the CPR of whom a mandate is given to."""
