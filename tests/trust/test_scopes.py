@@ -9,7 +9,8 @@ import pytest
 from overblik.fhir.errors import Malformed
 from overblik.trust.scopes import parse_scopes
 from tests.conftest import NOW
-from tests.trust.stage import CPR, HOSPITAL, OTHER, encounter, patient, stage
+from tests.trust.consents import attorney, consent, deny, permit, unit, verified
+from tests.trust.stage import CPR, HOSPITAL, OTHER, encounter, patient, stage, write
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -161,3 +162,21 @@ async def test_the_log_names_the_person_and_the_app(world: World) -> None:
     await world.get(f"/Patient/{mine}", app)
     rows = await world.run.database.fetch("select actor, channel from access_log where action = 'read'")
     assert [(row.actor, row.channel) for row in rows] == [("TEST1", "app:Prøve")]
+
+
+async def test_no_app_says_who_may_look_whatever_its_scopes(world: World) -> None:
+    """An app with every letter on every type sets no block, gives no power of attorney, and ends neither."""
+    patient_id = await stage(world)
+    await write(world, encounter(HOSPITAL, NOW, None))
+    said = (await world.post("/Consent", world.citizen(CPR), consent(deny(unit(HOSPITAL))))).json()
+    app = {"scope": "patient/*.cruds user/*.cruds", "app": "app", "patient": patient_id}
+    citizen = world.token(kind="citizen", sub=CPR, name="Borger", **app)
+    nurse = world.token(kind="professional", sub="TEST1", name="Test", role="læge", org=HOSPITAL, **app)
+    answers = [
+        await world.post("/Consent", citizen, consent(permit(attorney(OTHER)))),
+        await world.post("/Consent", nurse, consent(deny(unit(HOSPITAL)), **verified())),
+        await world.put(f"/Consent/{said['id']}", citizen, said | {"status": "inactive"}),
+    ]
+    assert [(a.status_code, "not-for-this-caller" in a.text) for a in answers] == [(403, True)] * 3
+    assert (await world.get(f"/Consent/{said['id']}", citizen)).json()["status"] == "active"
+    assert (await world.run.database.fetch("select 1 from mandate")) == []

@@ -135,6 +135,9 @@ def require_scope(caller: Caller, letters: str, *types: str) -> None:
 
 
 def require_kind(caller: Caller, interaction: Interaction) -> None:
-    """Refuse what this kind of caller may never do, whatever its scopes."""
-    if interaction not in _MAY[caller.kind]:
+    """Refuse what this kind of caller may never do, whatever its scopes.
+
+    Who may look is said by a person's own hand: an app could let its maker in, or shut somebody's doctor out.
+    """
+    if interaction not in _MAY[caller.kind] or (interaction == "consent" and caller.reach is not None):
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
