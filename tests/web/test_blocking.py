@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from overblik.demo.cast import INGER, NURSE, NURSING, STRANGER
+from tests.trust.consents import consent, deny, of_type, person, verified
 from tests.web.browse import CITIZEN, document, section, sign_in, told, words
 
 if TYPE_CHECKING:
@@ -142,3 +143,24 @@ async def test_staff_enter_a_block_at_the_citizens_word_and_are_told_of_no_other
     stranger = await sign_in(world, STRANGER.claims())
     assert (await stranger.get(path)).status_code == (await stranger.post(path + "/set", fields)).status_code == 404
     assert (await citizen.get(path)).status_code == 404
+
+
+async def test_what_staff_send_is_told_as_the_server_knows_it_and_hides_no_page(world: World) -> None:
+    """A draft that says nothing, a forged word on who entered a block, and a false name for whom it is about."""
+    citizen, _ = await opened(world)
+    nurse = world.professional(NURSE.unit.sor, NURSE.id)
+    forged = {"url": "urn:x:entered-by", "valueReference": {"display": "Overlæge Hansen"}}
+    about = person("TEST9")
+    about["actor"][0]["reference"]["display"] = "alle fagfolk"
+    for body in (
+        consent(None, INGER.cpr, status="draft", **verified()),
+        consent(deny(about, of_type("Goal")), INGER.cpr, extension=[forged], **verified()),
+    ):
+        assert (await world.post("/Consent", nurse, body)).status_code == 201
+    page = await citizen.get("/blocks")
+    assert (page.status_code, (await citizen.get("/proxies")).status_code) == (200, 200)
+    told_of = section(page, "blocks")
+    assert "Spærret for TEST9: Mål" in told_of
+    assert "af Test Person, læge" in told_of
+    assert "Hansen" not in told_of
+    assert "alle fagfolk" not in told_of

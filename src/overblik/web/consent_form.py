@@ -20,6 +20,7 @@ from overblik.trust.consent.rules import (
     is_mandate,
     rules_of,
 )
+from overblik.trust.consent.writing import ENTERED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,12 +155,15 @@ def said_of(record: Record, directory: Directory, now: datetime, *, mandates: bo
 def _said(entry: Entry, directory: Directory, now: datetime, *, mandates: bool) -> list[Said]:
     resource = entry.resource
     names = Names(lambda r: _unit(r, directory), _person)
-    shown = {_person(a["reference"]): a["reference"].get("display", "") for a in _actors(resource["provision"])}
+    entered = _entered(resource)  # what a professional calls somebody is not shown to the citizen: the id is
+    actors = [] if entered else _actors(resource.get("provision", {}))
+    shown = {_person(a["reference"]): a["reference"].get("display", "") for a in actors}
     try:
         rules = rules_of({**resource, "status": "active"}, names)
     except Unprocessable:  # written by another version of this server; it is listed, so that it can be ended
-        rules = rules_of({**resource, "status": "inactive"}, names)
-        return [] if mandates or is_mandate(resource) else [_words(entry, (Rule(),), directory, shown, now)]
+        if mandates or is_mandate(resource) or resource["status"] != "active":
+            return []
+        return [_words(entry, (Rule(),), directory, shown, now)]
     if mandates:
         return [
             Said(
@@ -182,7 +186,7 @@ def _words(
     first = rules[0]
     ends = [r.valid_until for r in rules]
     end = None if None in ends else max(e for e in ends if e is not None)
-    entered: Json = next((e for e in resource.get("extension", ()) if e.get("url", "").endswith(":entered-by")), {})
+    entered = _entered(resource)
     word: Json = next((v.get("verifiedWith", {}) for v in resource.get("verification", ())), {})
     return Said(
         id=resource["id"],
@@ -200,6 +204,11 @@ def _words(
         word=str(word.get("display", "")),
         active=resource["status"] == "active" and (end is None or end > now),
     )
+
+
+def _entered(resource: Json) -> Json:
+    """Return the extension that says which professional entered a Consent, as the server wrote it."""
+    return next((e for e in resource.get("extension", ()) if e.get("url") == ENTERED_BY), {})
 
 
 def group_names(types: tuple[str, ...]) -> tuple[str, ...]:
