@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from overblik.fhir.errors import Malformed
+from overblik.fhir.strict_json import dumps
 from overblik.trust.scopes import parse_scopes
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, deny, permit, unit, verified
@@ -180,3 +182,94 @@ async def test_no_app_says_who_may_look_whatever_its_scopes(world: World) -> Non
     assert [(a.status_code, "not-for-this-caller" in a.text) for a in answers] == [(403, True)] * 3
     assert (await world.get(f"/Consent/{said['id']}", citizen)).json()["status"] == "active"
     assert (await world.run.database.fetch("select 1 from mandate")) == []
+
+
+THROUGH = [
+    "/Observation?performer:Practitioner.name={}", '/Observation?_filter=performer:Practitioner.name co "{}"',
+    "/Observation?performer:Practitioner.name:missing={}", "/Observation?subject:Patient.name={}",
+    "/Observation?performer.name={}", "/Observation?_filter=performer.name co {}",
+    "/Observation?patient.name={}", "/Observation?patient:identifier=urn:x|{}",
+    "/Observation?_has:Provenance:target:agent:Practitioner.name={}",
+    "/?_type=Observation&performer:Practitioner.name={}",
+    "/Observation?_summary=count&performer:Practitioner.name={}", "/Encounter?location:Location.near={}|12|5|km",
+]  # fmt: skip
+
+
+async def test_z09_nothing_is_found_through_a_type_that_no_scope_covers(world: World) -> None:
+    mine, _ = await two_patients(world)
+    named = {"resourceType": "Practitioner", "name": [{"family": "Hemmelig"}]}
+    practitioner = (await world.post("/Practitioner", world.source(), named)).json()["id"]
+    performed = {**result(mine), "performer": [{"reference": f"Practitioner/{practitioner}"}]}
+    assert (await world.post("/Observation", world.source(), performed)).status_code == 201
+    app = world.token(**DOCTOR, scope="patient/Observation.rs patient/Encounter.rs", patient=mine, app="Prøve")
+    wide = world.token(**DOCTOR, scope="patient/Observation.rs patient/Patient.rs", patient=mine, app="Prøve")
+    assert (await world.get("/Observation?performer.name=Hemmelig", wide)).status_code == 403
+    assert await counted(world, "/Observation?subject:Patient.name=Test", wide) == 2
+    for path in THROUGH:
+        values = ("true", "false") if "missing" in path else ("55", "15") if "near" in path else ("Hemmelig", "Intet")
+        answers = [await world.get(path.format(value), app) for value in values]
+        assert [a.status_code for a in answers] == [403, 403], path
+        assert answers[0].content == answers[1].content, path
+
+
+async def test_a_record_is_named_by_an_id_that_the_app_has_without_a_scope_for_patients(world: World) -> None:
+    mine, other = await two_patients(world)
+    app = world.token(**DOCTOR, scope="patient/Observation.rs", patient=mine, app="Prøve")
+    for path in ("/Observation?patient={}", "/Observation?subject=Patient/{}", "/Patient/{}/Observation"):
+        assert await counted(world, path.format(mine), app) == 1
+        assert await counted(world, path.format(other), app) == 0
+    assert (await world.get(f"/Observation?patient={mine}&asOf=2026-11-23T10:00:00Z", app)).status_code == 403
+
+
+async def test_what_may_be_read_of_everybody_is_searched_no_further_than_the_scopes_to_search_say(world: World) -> None:
+    mine, _ = await two_patients(world)
+    for scope, found in (
+        ("user/Observation.r patient/Observation.rs", 1),
+        ("user/*.r patient/Observation.s patient/Patient.s", 1),
+        ("user/Observation.s patient/Observation.r", 2),
+        ("user/Observation.r user/Observation.s", 2),
+        ("user/Observation.r user/*.s patient/*.rs", 2),
+    ):
+        app = world.token(**DOCTOR, scope=scope, patient=mine, app="Prøve")
+        assert await counted(world, "/Observation", app) == found, scope
+        assert (await world.get("/Observation?_summary=count", app)).json()["total"] == found, scope
+
+
+async def test_a_write_that_no_scope_covers_is_403_before_anything_is_looked_up(world: World) -> None:
+    mine = await stage(world)
+    known = {**result(mine), "identifier": [{"system": "urn:x", "value": "1"}]}
+    there = (await world.post("/Observation", world.source(), known)).json()["id"]
+    source = {"kind": "source", "sub": "gateway", "name": "gateway"}
+    app = world.token(**source, scope="system/Observation.c system/Organization.c", app="Prøve")
+    tested = [{"op": "test", "path": "/status", "value": "final"}]
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
+    entries: list[dict[str, Any]] = []
+    for identifier in (there, "0" * 32):
+        url = f"Observation/{identifier}"
+        entries += [{"request": {"method": "DELETE", "url": url}}]
+        entries += [{"request": {"method": "PUT", "url": url}, "resource": {**result(mine), "id": identifier}}]
+        for ops in (tested, [{**tested[0], "value": "amended"}]):
+            data = b64encode(dumps(ops)).decode()
+            entries += [{"request": {"method": "PATCH", "url": url}, "resource": {**patch, "data": data}}]
+    entries += [{"request": {"method": "DELETE", "url": f"Observation?identifier=urn:x|{n}"}} for n in (1, 2)]
+    for entry in entries:
+        answer = await world.post("", app, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+        assert (answer.status_code, answer.json()["issue"][0]["details"]["coding"][0]["code"]) == (403, "scope-missing")
+
+
+async def test_a_condition_needs_a_scope_to_search(world: World) -> None:
+    mine = await stage(world)
+    known = {**result(mine), "identifier": [{"system": "urn:x", "value": "1"}]}
+    held = {"resourceType": "Organization", "name": "Hemmelig", "identifier": known["identifier"]}
+    for resource in (known, held):
+        assert (await world.post(f"/{resource['resourceType']}", world.source(), resource)).status_code == 201
+    source = {"kind": "source", "sub": "gateway", "name": "gateway"}
+    blind = world.token(**source, scope="system/Observation.c system/Organization.c", app="Prøve")
+    seeing = world.token(**source, scope="system/Observation.cs system/Organization.cs", app="Prøve")
+    for resource in (known, held):
+        for number, status in ((1, 200), (2, 201)):
+            path, condition = f"/{resource['resourceType']}", {"If-None-Exist": f"identifier=urn:x|{number}"}
+            assert (await world.post(path, blind, resource, headers=condition)).status_code == 403
+            assert (await world.post(path, seeing, resource, headers=condition)).status_code == status
+    through = {"If-None-Exist": "patient.name=Test"}
+    assert (await world.post("/Observation", seeing, known, headers=through)).status_code == 403

@@ -123,17 +123,19 @@ def blocks(kind: Kind, pids: LiteralString) -> LiteralString:
     return of + _IN_FORCE
 
 
-def visible(kind: Kind, row: LiteralString = "r", *, given: bool = False, parts: LiteralString = "") -> LiteralString:
+def visible(
+    kind: Kind, row: LiteralString = "r", *, given: bool = False, parts: LiteralString = "", named: bool = False
+) -> LiteralString:
     """Return the condition under which a resource row of a permitted record may be seen.
 
-    `given` says that the statement has the `blocks` of the record; `parts` as in `permit`.
+    `given` says that the statement has the `blocks` of the record; `parts` as in `permit`. `named` is for a row that
+    only says which record is meant: an app names it by an id that it has, whether or not it may see that row.
     """
     blocked = _BLOCKED if given else _denied(_COVERS, "{row}.pid", parts)
     glass = _BROKEN_GLASS.replace("{same}", _same("g.pid", "{row}.pid", parts))
     mandates = _same("m.pid", "{row}.pid", parts)
-    text = (
-        _VISIBLE[kind].replace("{mandates}", mandates).replace("{blocked}", blocked).replace("{glass}", glass)
-        + _REACHED
+    text = _VISIBLE[kind].replace("{mandates}", mandates).replace("{blocked}", blocked).replace("{glass}", glass) + (
+        "" if named else _REACHED
     )
     return "(" + text.replace("{row}", row) + ")"
 

@@ -189,7 +189,7 @@ class Door:
         place = await self.locate("Patient", patient_id)
         what = f"Patient/{patient_id}/{action}" + (f"?asOf={as_of.isoformat()}" if as_of else "")
         params = self._params(caller, action, what, place) | {"types": list(types), "as_of": as_of}
-        params |= {"viewer": caller.viewer if first else "", "old": first}
+        params |= {"viewer": caller.viewer if first else "", "old": first, **caller.reached("rs")}
         name = "gather" if as_of is None else "gather_as_of"
         row = (await self.database.fetch(sql_for(name, caller.kind), params))[0]
         entries = await self._entries(place, row) if row.rule is not None else ()

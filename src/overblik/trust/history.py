@@ -93,6 +93,7 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
     before: list[int] | list[None] = _opened(door, span.cursor, scope) or [None, None]
     params = span.params() | caller.params(door.clock.now(), "history", f"{resource_type}/_history".lstrip("/"))
     params |= {"type": resource_type, "before": before[0], "before_rid": before[1], "walk": WALK, "floor": None}
+    params |= caller.reached("rs")
     shared = bool(resource_type) and is_shared(resource_type)
     below = None
     if caller.kind in {"source", "system"} and not shared:
@@ -141,6 +142,7 @@ async def everything(door: Door, caller: Caller, patient_id: str, part: Part, te
         "after_patients": bool(after[0]) if after else None,
         "count": part.count,
         "limit": part.count + 1,
+        **caller.reached("rs"),
     }
     rows = await door.database.fetch(sql_for("everything", caller.kind), params)
     if rows[0].rule is None:

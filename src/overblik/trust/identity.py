@@ -100,8 +100,16 @@ class Caller(Struct, frozen=True):
             "purpose": self.purpose,
             "reason": self.reason,
             "query": query,
-            **(self.reach.params() if self.reach else EVERYTHING),
+            **self.reached(_NEEDS.get(action, "r")),
         }
+
+    def reached(self, letters: str) -> dict[str, Any]:
+        """Return the parameters that narrow rows to what the caller's app has a scope for, by letters of `cruds`."""
+        return dict(self.reach.params(letters)) if self.reach else dict(EVERYTHING)
+
+
+_NEEDS = {"search": "s", "count": "s", "condition": "s", "look up": "s"}
+"""What scopes an action needs where it is not to read."""
 
 
 def system_caller(reason: str) -> Caller:

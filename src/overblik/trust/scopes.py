@@ -72,9 +72,10 @@ class Scopes(Struct, frozen=True):
             for s in self.resources
         )
 
-    def types(self, *levels: str) -> list[str]:
-        """Return the types of which something may be read or found at these levels; `*` for all."""
-        return sorted({s.type for s in self.resources if s.level in levels and set(s.letters) & set("rs")})
+    def types(self, letters: str, *levels: str) -> list[str]:
+        """Return the types of which the scopes of these levels alone allow each of these letters; `*` for all."""
+        here = Scopes(tuple(scope for scope in self.resources if scope.level in levels))
+        return sorted({scope.type for scope in here.resources if here.allow(letters, scope.type)})
 
 
 @lru_cache(maxsize=1000)
@@ -105,11 +106,15 @@ class Reach(Struct, frozen=True):
     scopes: Scopes
     pids: tuple[int, ...] = ()
 
-    def params(self) -> dict[str, list[str] | list[int]]:
-        """Return the parameters of the condition that narrows every row (store/visibility.py)."""
+    def params(self, letters: str) -> dict[str, list[str] | list[int]]:
+        """Return the parameters of the condition that narrows every row (store/visibility.py).
+
+        What is found by search is narrowed by the scopes to search, and what is read by those to read: that a type may
+        be read of everybody does not let it be searched but in the patient's own record.
+        """
         return {
-            "reach_user": self.scopes.types("user", "system"),
-            "reach_patient": self.scopes.types("patient"),
+            "reach_user": self.scopes.types(letters, "user", "system"),
+            "reach_patient": self.scopes.types(letters, "patient"),
             "reach_pids": list(self.pids),
         }
 

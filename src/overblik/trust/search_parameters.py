@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Forbidden, Unavailable
 from overblik.fhir.index.catalogue import STANDARD, Catalogue
-from overblik.fhir.query import definition
+from overblik.fhir.query import definition, searched
 from overblik.store.definitions import define, read_catalogue
 from overblik.store.queries import sql
+from overblik.trust.identity import require_scope
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
@@ -58,8 +59,9 @@ async def follow(unit: Unit, caller: Caller, staged: StagedShared) -> None:
         unit.catalogue = await read_catalogue(unit.transaction)
 
 
-async def require_current(transaction: Transaction, query: Query) -> None:
-    """Refuse a condition that was read by definitions that have changed since."""
+async def require_current(transaction: Transaction, caller: Caller, query: Query) -> None:
+    """Refuse a condition that the caller's app may not search by, or that was read by definitions changed since."""
+    require_scope(caller, "s", *searched(query))
     if (generation := query.catalogue.generation) == 0:
         return
     if (await transaction.fetch(sql("read_generation")))[0].generation != generation:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Forbidden, Malformed, Unprocessable
 from overblik.fhir.index.catalogue import using
-from overblik.fhir.query import FullText, Ids, Patients
-from overblik.fhir.query.tree import All, Chain, Either, Has, Not
+from overblik.fhir.query import FullText, Ids, Patients, searched
 from overblik.store.body import unpack
 from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
@@ -25,10 +24,8 @@ from overblik.trust.including import included
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
-    from overblik.fhir.query.tree import Criterion
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
-    from overblik.trust.scopes import Reach
 
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000
@@ -71,7 +68,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     matches = tuple(map(disclosed, shown))
     if not query.includes:
         return Page(matches, cursor, total)
-    params["action"] = "include"
+    params |= {"action": "include", **caller.reached("r")}
 
     async def run(linked: Compiled) -> list[Any]:
         return await _rows(door, caller, query, linked, params | linked.params)
@@ -98,30 +95,15 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
 
 
 def _require(caller: Caller, query: Query) -> None:
-    """Refuse what may never be asked, before anything is looked up: by whom, through what, of whose texts."""
+    """Refuse what may never be asked, before anything is looked up: by whom, through what, of whose texts.
+
+    Scopes must cover every type that a step may lead to: what belongs to no patient is narrowed by nothing else.
+    """
     require(caller, "read", query.type, letters="s")
-    if caller.reach is not None and not all(_covered(caller.reach, criterion) for criterion in query.criteria):
-        text = "Your token has no scope for a type that this search goes through; ask for one that covers it."
+    if caller.reach is not None and not caller.reach.covers("s", searched(query)):
+        text = "Your token has no scope for a type that this search goes through: name the one, as in subject:Patient."
         raise Forbidden("scope-missing", text)
     _require_record(caller, query)
-
-
-def _covered(reach: Reach, criterion: Criterion) -> bool:
-    """Say whether scopes cover the types that a criterion goes through, of a step to several types one of them."""
-    match criterion:
-        case Chain(_, kind, inner) | Has(kind, _, inner):
-            return reach.covers("s", (kind,)) and _covered(reach, inner)
-        case Patients(_, identifiers, inner):
-            asked = bool(identifiers) or inner is not None
-            return not asked or (reach.covers("s", ("Patient",)) and (inner is None or _covered(reach, inner)))
-        case Not(inner):
-            return _covered(reach, inner)
-        case Either(several):
-            ways = all(isinstance(one, Chain | Patients) for one in several)
-            return (any if ways else all)(_covered(reach, one) for one in several)
-        case All(several):
-            return all(_covered(reach, one) for one in several)
-    return True
 
 
 def _require_record(caller: Caller, query: Query) -> None:

@@ -217,7 +217,7 @@ class Work:
         digest = hashlib.blake2b(f"{self.caller.via}|{query.type}|{query.applied}".encode(), digest_size=8).digest()
         lock = {"key": int.from_bytes(digest, "big", signed=True)}
         await self.unit.transaction.fetch(sql("lock_key"), lock)
-        await require_current(self.unit.transaction, query)
+        await require_current(self.unit.transaction, self.caller, query)
         if is_shared(query.type):
             compiled = compile_shared(query, self._index_key)
             params = compiled.params

@@ -22,6 +22,7 @@ from overblik.fhir.errors import Malformed, NotFound, OverblikError, Preconditio
 from overblik.fhir.links import relink
 from overblik.fhir.references import parse_reference, references
 from overblik.fhir.structure import check
+from overblik.trust.identity import require_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MOST_ENTRIES = 5000
 METHODS = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 """The methods an entry may have, in FHIR's order of processing."""
+LETTERS = {"DELETE": "d", "POST": "c", "PUT": "u", "PATCH": "u"}
+"""What a scope must have for an entry (docs/identity.md)."""
 _RESTFUL = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
@@ -145,6 +148,9 @@ async def write_all(work: Work, entries: list[Json], writes: Iterable[int], base
     `base` is this server's own address, so that references by it are known to be local.
     """
     planned = [_entry(entries[number], number) for number in writes]
+    for entry in planned:  # before anything is looked up
+        with placed(entry.number):
+            require_scope(work.caller, LETTERS[entry.method], entry.type)
     await _settle_conditions(work, planned)
     names = _names(work, planned)
     unresolved = await _conditional_references(work, planned, names)

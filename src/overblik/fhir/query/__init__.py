@@ -52,6 +52,7 @@ from overblik.fhir.query.tree import (
     Tokens,
     Updated,
     Words,
+    searched,
 )
 
 __all__ = [
@@ -92,5 +93,6 @@ __all__ = [
     "named_sets",
     "parse_query",
     "searchable",
+    "searched",
     "sortable",
 ]

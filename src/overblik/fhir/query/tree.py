@@ -221,20 +221,21 @@ Own = Levels | FullText | Ids | Patients | Coded | Ranged | Near | Updated | Com
 Criterion = Own | Not | Either | All | Chain | Has
 
 
-def passed(criteria: Iterable[Criterion]) -> Iterator[str]:
-    """Walk the types of the resources that criteria pass through on their way."""
+def passed(criteria: Iterable[Criterion], *, named: bool = True) -> Iterator[str]:
+    """Walk the types of the resources that criteria pass through; without `named`, not a Patient that an id names."""
     for criterion in criteria:
         match criterion:
             case Chain(_, kind, inner) | Has(kind, _, inner):
                 yield kind
-                yield from passed([inner])
+                yield from passed([inner], named=named)
             case Patients():
-                yield "Patient"
-                yield from passed([criterion.matching] if criterion.matching is not None else [])
+                if named or not criterion.ids:
+                    yield "Patient"
+                yield from passed([criterion.matching] if criterion.matching is not None else [], named=named)
             case Not(inner):
-                yield from passed([inner])
+                yield from passed([inner], named=named)
             case Either(several) | All(several):
-                yield from passed(several)
+                yield from passed(several, named=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +265,11 @@ class Query:
     as_of: datetime | None = None
     includes: tuple[Include, ...] = ()
     catalogue: Catalogue = field(default=STANDARD, compare=False)
+
+
+def searched(query: Query) -> frozenset[str]:
+    """Return every type whose contents a search asks about: its own, and those that its criteria pass through.
+
+    A Patient's id only says which record is meant, and asks nothing of the Patient; in the past it is looked up there.
+    """
+    return frozenset({query.type, *passed(query.criteria, named=query.as_of is not None)})

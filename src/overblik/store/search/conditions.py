@@ -167,7 +167,7 @@ def record_of(patients: Patients, scope: Scope) -> Condition:
         "select m.pid from resource q, lateral ("
         " select q.pid as pid union select s.pid from record_alias s"
         " join record_alias o on o.root = s.root where o.pid = q.pid) m"
-        " where q.type = 'Patient' and not q.deleted and " + visible(scope.kind, "q") + " and " + found
+        " where q.type = 'Patient' and not q.deleted and " + visible(scope.kind, "q", named=True) + " and " + found
     )
     return Condition(text, params)
 
