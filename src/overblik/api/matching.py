@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 Fixed = tuple[tuple[int, str], ...]
 NOT_KEPT = frozenset({"Parameters", "OperationOutcome"})
 """Resource types that carry a request or an answer and are never stored."""
+MADE = frozenset({"AuditEvent"})
+"""Resource types that are made when they are asked for: they have routes of their own, and nobody writes them."""
 
 
 @cache
 def kept_types() -> frozenset[str]:
     """Return the resource types that are stored here."""
-    return r4().resource_types - NOT_KEPT
+    return r4().resource_types - NOT_KEPT - MADE
 
 
 class Table(tuple["Route", ...]):  # noqa: SLOT001 - a slot could not keep what it has counted

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from overblik.api.interactions import (
+    audit,
     bundle,
     consent,
     everything,
@@ -51,6 +52,11 @@ ROUTES = Table(
         Route("GET", "/Patient/{id}/$log", "$log", operations.log),
         Route("GET", "/Patient/{id}/$everything", "$everything", everything.everything),
         Route("POST", "/Patient/{id}/$everything", "$everything", everything.everything),
+        Route("GET", "/AuditEvent/{id}/_history/{version}", "vread", audit.vread),
+        Route("GET", "/AuditEvent/{id}", "read", audit.read),
+        Route("GET", "/AuditEvent", "search-type", audit.search),
+        Route("POST", "/AuditEvent/_search", "search-type", audit.search),
+        Route("GET", "/Patient/{id}/AuditEvent", "search-compartment", audit.of_patient),
         Route("POST", "/Patient/$break-glass", "$break-glass", operations.break_glass),
         Route("POST", "/Consent", "create", consent.create),
         Route("PUT", "/Consent/{id}", "update", consent.update),

@@ -157,7 +157,7 @@ class Door:
         else:
             place = await self.locate(resource_type, resource_id)
             what = f"{resource_type}/{resource_id}/_history" + (f"/{version}" if version else "")
-            params = self._params(caller, "history", what, place) | wanted
+            params = self._params(caller, "vread" if version else "history", what, place) | wanted
             rows = await self.database.fetch(sql_for("read_versions", caller.kind), params)
         if not rows:
             raise NotFound

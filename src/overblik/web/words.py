@@ -266,6 +266,7 @@ ACTIONS = {
     "read": "læste",
     "read raw": "åbnede en oprindelig besked",
     "history": "så tidligere udgaver",
+    "vread": "så en udgave",
     "search": "søgte",
     "read log": "læste loggen",
     "look up": "slog op",

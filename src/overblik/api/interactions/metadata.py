@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from overblik.api.http import Response, require_json_answer
-from overblik.api.matching import kept_types
+from overblik.api.interactions import audit
+from overblik.api.matching import MADE, kept_types
 from overblik.api.negotiation import FHIR_JSON, FHIR_XML
 from overblik.api.patching import FORMATS
 from overblik.fhir.definitions import r4
@@ -62,7 +63,10 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
             {
                 "mode": "server",
                 "security": _security(services.smart),
-                "resource": [_resource(name, codes, listed) for name in sorted(kept_types())],
+                "resource": [
+                    _made(name, listed) if name in MADE else _resource(name, codes, listed)
+                    for name in sorted(kept_types() | MADE)
+                ],
                 "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
                 "searchParam": [{"name": name, "type": kind} for name, kind in _OF_EVERY_TYPE],
                 "compartment": _COMPARTMENTS if "search-compartment" in codes else [],
@@ -99,6 +103,27 @@ def _resource(name: str, codes: set[str], routes: list[Route]) -> dict[str, Any]
         "conditionalDelete": "single" if "conditionalDelete" in codes else "not-supported",
         "referencePolicy": ["literal", "logical", "local"],
         "searchParam": [_parameter(name, code, kind) for code, kind in searchable(name)],
+        **({"operation": operations} if operations else {}),
+    }
+
+
+def _made(name: str, routes: list[Route]) -> dict[str, Any]:
+    """Return a type that is made and not stored: what routes of its own say, and no more."""
+    codes = {route.code for route in routes if route.path.split("/")[1:2] == [name]}
+    operations = _operations([route for route in routes if route.path.split("/")[1:2] == [name]], name)
+    return {
+        "type": name,
+        "documentation": "Made from the log, of one's own record; written by the server alone.",
+        "interaction": [{"code": code} for code in _TYPE_CODES if code in codes],
+        "versioning": "versioned",
+        "readHistory": "vread" in codes,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal", "logical"],
+        "searchParam": [{"name": code, "type": kind} for code, kind in sorted(audit.PARAMETERS.items())],
         **({"operation": operations} if operations else {}),
     }
 
