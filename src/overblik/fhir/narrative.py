@@ -30,11 +30,16 @@ def to_element(text: str) -> str | None:
     text = text.strip()
     root = _root(text)
     if root is None:
-        text = _ENTITY.sub(_numbered, text)
+        text = with_numbers(text)
         root = _root(text)
     if root == DIV:
         return text
     return text.replace("<div", f'<div xmlns="{XHTML}"', 1) if root == "div" and text.startswith("<div") else None
+
+
+def with_numbers(text: str) -> str:
+    """Return a text with numbers for what HTML names and XML does not know."""
+    return _ENTITY.sub(_numbered, text)
 
 
 def to_text(raw: str, declared: Mapping[str | None, str]) -> str | None:

@@ -1,8 +1,9 @@
 """Base structure checks: what the definitions of FHIR R4 say of a resource's shape.
 
 Checked: known elements, JSON types, cardinality, primitive formats, required code lists, choice
-elements, the `_name` siblings that extend primitives, contained and bundled resources, and modifier
-extensions nobody here understands. Not checked: profiles, invariants, terminology beyond the
+elements, the `_name` siblings that extend primitives, contained and bundled resources, modifier
+extensions and implicit rules that nobody here understands, narratives that would do something, and
+attachments that are not what their hash says. Not checked: profiles, invariants, terminology beyond the
 required code lists.
 
 Each type becomes one closure, compiled at first use.
@@ -10,11 +11,14 @@ Each type becomes one closure, compiled at first use.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.definitions import Element, r4
 from overblik.fhir.errors import Issue, Unprocessable
+from overblik.fhir.harmless import harm_in
 from overblik.fhir.primitives import CHECKS
 
 if TYPE_CHECKING:
@@ -186,8 +190,10 @@ def _sibling(element: Element, name: str) -> Callable[[Any, str, Report, Json], 
 def _item_check(element: Element, kind: str) -> Callable[[Any, str, Report], None]:
     if kind == "Resource":
         return _resource
-    if element.name == "modifierExtension":
-        return _modifier_extension
+    if (special := _SPECIAL.get(element.name)) is not None and element.types == special[0]:
+        return special[1]
+    if kind in {"xhtml", "Attachment"}:
+        return _narrative if kind == "xhtml" else _attachment
     if (test := CHECKS.get(kind)) is not None:
         return _primitive(kind, test, element.codes)
     return _complex(kind)
@@ -222,3 +228,41 @@ def _modifier_extension(value: Any, path: str, report: Report) -> None:
     url = value.get("url") if isinstance(value, dict) else None
     text = f"{path} changes the meaning of its element in a way that is not understood here ({str(url)[:200]})."
     report.add("modifier-not-understood", "not-supported", path, text)
+
+
+def _implicit_rules(value: Any, path: str, report: Report) -> None:
+    """No rules by which a resource would have to be read otherwise are known here, and FHIR forbids to ignore them."""
+    text = f"{path} names rules that are not understood here ({str(value)[:200]})."
+    report.add("modifier-not-understood", "not-supported", path, text)
+
+
+def _narrative(value: Any, path: str, report: Report) -> None:
+    """A narrative says something and does nothing, wherever it is shown."""
+    found = harm_in(value) if CHECKS["xhtml"](value) else ""
+    if found == "":
+        report.add("wrong-value", "value", path, f"{path} is not a valid xhtml.")
+    elif found is not None:
+        text = f"{path} has what no narrative may have: {found[:80]}. Leave it out."
+        report.add("narrative-active", "invalid", path, text)
+
+
+def _attachment(value: Any, path: str, report: Report) -> None:
+    """What is attached is what its size and its hash (SHA-1) say."""
+    before = len(report.issues)
+    _complex("Attachment")(value, path, report)
+    if len(report.issues) > before or not isinstance(value, dict) or not {"hash", "size"} & value.keys():
+        return
+    if data := value.get("data"):
+        content = base64.b64decode(data)
+        size = value.get("size", len(content))
+        digest = hashlib.sha1(content, usedforsecurity=False).digest()  # FHIR's hash, against mistakes
+        if size != len(content) or base64.b64decode(value.get("hash") or base64.b64encode(digest)) != digest:
+            text = f"{path} is not what its size or its hash says; send it again."
+            report.add("attachment-differs", "value", path, text)
+
+
+_SPECIAL = {
+    "modifierExtension": (("Extension",), _modifier_extension),
+    "implicitRules": (("uri",), _implicit_rules),
+}
+"""Elements of every resource that mean more than their type: their types, and what judges them."""
