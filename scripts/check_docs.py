@@ -21,7 +21,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _RAISED = frozenset({
     "Malformed", "Unprocessable", "Conflict", "Gone", "PreconditionFailed", "Forbidden", "Unsupported", "TooLarge",
     "TooMany", "Unavailable", "NotAcceptable", "NotAllowed", "Issue", "OverblikError", "add", "__init__",
-    "_fault", "Full", "TooSlow",
+    "_fault", "Full", "TooSlow", "Damaged",
 })  # fmt: skip
 """Calls whose first argument is a stable error code; `add` is the structure check's report,
 `_fault` the XML reader's."""

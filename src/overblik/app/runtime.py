@@ -14,13 +14,16 @@ from overblik.overview.service import Overviews
 from overblik.store.database import Database
 from overblik.store.keys import RandomKeys
 from overblik.store.migrate import migrate
+from overblik.store.queries import sql
 from overblik.store.room import Room
 from overblik.store.sequencer import drain
+from overblik.store.vault import Vault
 from overblik.trust.access import Door
 from overblik.trust.cursors import Cursors
 from overblik.trust.keyring import Keyring, open_keyring
 from overblik.trust.log.backlog import Backlog
 from overblik.trust.log.heads import Heads, SignerProcess
+from overblik.trust.masters import FileMasters
 from overblik.trust.oidc.login import Login
 from overblik.trust.oidc.providers import BUILT_IN, built_in, read_providers
 from overblik.trust.oidc.test_provider import TestProvider
@@ -85,6 +88,19 @@ def clock_of(settings: Settings) -> Clock:
     return DemoClock(settings.data / "clock") if settings.mode == "demo" else SystemClock()
 
 
+async def open_vault(database: Database, settings: Settings) -> None:
+    """Have a database's bodies sealed and opened, where the settings name master keys.
+
+    Unavailable where they are missing or others than were in use: nothing is served without.
+    """
+    if settings.body_keys is not None:
+        database.vault = Vault(database, FileMasters(settings.body_keys), only=settings.sealed_only)
+        await database.vault.prepare()
+    elif await database.fetch(sql("masters_in_use")):
+        text = "Bodies are sealed in this database: set OVERBLIK_BODY_KEYS to the file of their master keys."
+        raise Unavailable("body-keys-needed", text)
+
+
 @asynccontextmanager
 async def runtime(
     settings: Settings, conninfo: str, *, clock: Clock | None = None, migrating: bool = True
@@ -100,6 +116,7 @@ async def runtime(
     try:
         if migrating:
             await migrate(database)
+        await open_vault(database, settings)
         directory = Directory(database)
         index_key = keyring.key("index")
         door = Door(database, clock, index_key, Cursors(keyring.key("cursor")))

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
         description="production, demo or test; the test provider and the test issuer run in the last two.",
     )
     key_file: Path | None = Field(default=None, description="The server's master key; default in the data folder.")
+    body_keys: Path | None = Field(
+        default=None,
+        description="A file of master keys: bodies are sealed with keys that these wrap; none, not sealed.",
+    )
+    sealed_only: bool = Field(default=False, description="Take a patient's body that is not sealed for a forged one.")
     log_signer: str = Field(default="", description="Command that signs the log's heads; default a child of our own.")
     providers_file: Path | None = Field(default=None, description="A TOML file of the providers that sign people in.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")

@@ -20,6 +20,7 @@ COMMANDS = {
     "reindex": "reindex",
     "demo": "demo",
     "inbox": "inbox",
+    "keys": "keys",
     "source": "source",
     "client": "client",
     "verify-log": "verify_log",

@@ -15,6 +15,7 @@
     ├── Unsupported          415  a format that is not read here
     ├── Unprocessable        422  readable, but breaks a rule of FHIR or of Overblik
     ├── TooMany              429  a queue is full; Retry-After says when
+    ├── Damaged              500  what is stored is not what was written
     ├── Unavailable          503  it cannot be decided, logged or stored now
     └── Full                 507  there is no room to store it; Retry-After says when to try again
 
@@ -171,6 +172,12 @@ class TooMany(OverblikError):
 
     status = 429
     kind = "throttled"
+
+
+class Damaged(OverblikError):
+    """What is stored is not what was written; nothing of it is shown."""
+
+    status = 500
 
 
 class Unavailable(OverblikError):

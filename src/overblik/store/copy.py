@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from overblik.store.database import Transaction
     from overblik.store.keys import Keys
     from overblik.store.unit import Staged
+    from overblik.store.vault import Vault
 
 Person = tuple[str, str, str]
 """(system, value, source) of a person's identifier, as in person_key."""
@@ -100,9 +101,9 @@ class CopyUnit(Unit):
 
     def __init__(
         self, connection: psycopg.AsyncConnection[Any], keys: Keys, index_key: bytes, now: datetime, ahead: ReadAhead,
-        catalogue: Catalogue = STANDARD,
+        catalogue: Catalogue = STANDARD, vault: Vault | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(PlainTransaction(connection), keys, index_key, now, catalogue)
+        super().__init__(PlainTransaction(connection, vault), keys, index_key, now, catalogue)
         self._connection = connection
         self._ahead = ahead
         self._opened: dict[int, str] = {}
@@ -137,6 +138,7 @@ class CopyUnit(Unit):
         await self._flush_records(staged)
         changes = await self._flush_changes(list(dict.fromkeys(s.pid for s in staged)), via)
         rows = {(s.pid, s.rid): self._row(s, changes[s.pid]) for s in staged}
+        await self._seal(list(rows.values()))
         old = [s for s in staged if s.version > 1]
         replaced = [rows[s.pid, s.rid] for s in old]
         await self._write(old, replaced)

@@ -23,6 +23,7 @@ from overblik.store.wire import Command, prepared
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
+    from overblik.store.vault import Vault
     from overblik.store.wire import Wire
 
 T = TypeVar("T")
@@ -53,15 +54,18 @@ class Transaction:
     """One transaction on one connection; commits when its block ends without an error.
 
     What needs no answer is queued, and goes out with the next statement that does or with the commit.
+    With a `vault`, what is written is sealed by it and what is read comes opened (store/vault.py).
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, vault: Vault | None = None) -> None:
         self._wire = wire
+        self.vault = vault
         self._queue = [Command(prepared("begin"), {})]
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and return its rows as named tuples."""
-        return (await self._run(text, params)).rows
+        rows = (await self._run(text, params)).rows
+        return rows if self.vault is None else await self.vault.open(rows)
 
     async def run(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it touched."""
@@ -114,6 +118,7 @@ class Database:
     def __init__(self, conninfo: str, *, size: int = 10, name: str = "overblik", room: Room | None = None) -> None:
         self.conninfo = conninfo
         self.room = room or Room()
+        self.vault: Vault | None = None
         self._reads = Lane(conninfo, f"{name}-reads")
         self._lookups = Lane(conninfo, f"{name}-lookups", wires=1, barrier=False)
         self._pool = Pool(conninfo, size, name)
@@ -131,12 +136,14 @@ class Database:
     async def share(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one short statement beside those of other requests; return its rows once it is durable."""
         counted(text)
-        return await self._reads.fetch(text, params)
+        rows = await self._reads.fetch(text, params)
+        return rows if self.vault is None else await self.vault.open(rows)
 
     async def share_set(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one request of a statement that answers many of its kind at once; durable like the others."""
         counted(text)
-        return await self._reads.fetch_of_set(text, params)
+        rows = await self._reads.fetch_of_set(text, params)
+        return rows if self.vault is None else await self.vault.open(rows)
 
     async def look_up(self, text: LiteralString, params: Mapping[str, Any]) -> list[Any]:
         """Run one short statement that writes nothing and discloses nothing."""
@@ -145,7 +152,8 @@ class Database:
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement in a transaction of its own and return its rows."""
-        return (await self._alone(text, params)).rows
+        rows = (await self._alone(text, params)).rows
+        return rows if self.vault is None else await self.vault.open(rows)
 
     async def run(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement in a transaction of its own; return the rows it touched."""
@@ -155,7 +163,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Open a transaction; it commits, durably, when the block ends."""
         async with self._wire() as wire:
-            transaction = Transaction(wire)
+            transaction = Transaction(wire, self.vault)
             try:
                 yield transaction
                 await transaction.send(Command(prepared("commit"), {}))

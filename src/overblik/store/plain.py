@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from overblik.store.vault import Vault
+
 DURABLE = "-c synchronous_commit=on"
 """Sent with a connection of one's own: what it commits is on disk."""
 
@@ -18,14 +20,16 @@ DURABLE = "-c synchronous_commit=on"
 class PlainTransaction(Transaction):
     """The statements of a transaction that its caller begins and ends."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], vault: Vault | None = None) -> None:
         self._connection = connection
+        self.vault = vault
 
     async def fetch(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> list[Any]:
         """Run one statement and return its rows as the connection's row factory makes them."""
         counted(text)
         cursor = await self._connection.execute(text, params)
-        return await cursor.fetchall() if cursor.description else []
+        rows = await cursor.fetchall() if cursor.description else []
+        return rows if self.vault is None else await self.vault.open(rows)
 
     async def run(self, text: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it touched."""

@@ -196,11 +196,17 @@ class Unit:
             await self.transaction.run_many(sql("insert_change"), [{"pid": pid, "now": self.now, "via": via}])
             of_record = [s for s in staged if s.pid == pid]
             rows = [self._row(s, None) for s in of_record]
+            await self._seal(rows)
             await self._write(of_record, rows)
             written += rows
         await self.transaction.run_many(sql("log_write"), self._entries(staged, entry))
         await DICTIONARY.note(self.transaction, written)
         self._staged = {}
+
+    async def _seal(self, rows: list[dict[str, Any]]) -> None:
+        """Seal the bodies of rows, where bodies are sealed; their records are locked by now."""
+        if self.transaction.vault is not None:
+            await self.transaction.vault.seal(self.transaction, rows)
 
     async def _write(self, staged: list[Staged], rows: list[dict[str, Any]]) -> None:
         keys = [{"pid": s.pid, "rid": s.rid, "type": s.type, "id": s.id} for s in staged]
@@ -216,7 +222,11 @@ class Unit:
         await self._put_mandates(staged)
         await many(
             sql("put_raw"),
-            [{"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": s.raw[1]} for s in staged if s.raw],
+            [
+                {"pid": s.pid, "rid": s.rid, "content_type": s.raw[0], "body": row["raw"]}
+                for s, row in zip(staged, rows, strict=True)
+                if s.raw
+            ],
         )
         memberships = [
             {"pid": other, "home_pid": s.pid, "rid": s.rid, "type": s.type, "role": "about"}
@@ -256,6 +266,7 @@ class Unit:
             "id": staged.id,
             "version": staged.version,
             "body": pack(staged.resource) if staged.resource else None,
+            "raw": staged.raw[1] if staged.raw else None,
             "deleted": staged.resource is None,
             "source": staged.source,
             "via": staged.via,

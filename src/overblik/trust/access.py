@@ -120,6 +120,11 @@ class Door:
         self.cursors = cursors
         self._kept = Kept()
 
+    @property
+    def reads_texts(self) -> bool:
+        """Say whether the words of bodies can be searched: not of those that are sealed."""
+        return self.database.vault is None
+
     async def locate(self, resource_type: str, resource_id: str) -> Place:
         """Return where a resource is kept, NOWHERE for one that does not exist or never could."""
         if "\x00" in resource_id:
@@ -203,6 +208,8 @@ class Door:
         asked = list(zip(row.rids, row.versions, row.recorded, strict=True))
         found = [self._kept.get(*key) for key in asked]
         missing = [key[:2] for key, entry in zip(asked, found, strict=True) if entry is None]
+        if self.database.vault is not None:
+            await self.database.vault.require()
         if not missing:
             return tuple(entry for entry in found if entry)
         rids, versions = zip(*missing, strict=True)

@@ -61,7 +61,12 @@ class Intake:
             "content_type": content_type[:200],
             "raw": raw,
         }
-        await self.database.run(sql("keep_message"), params)
+        if (vault := self.database.vault) is None:
+            await self.database.run(sql("keep_message"), params)
+            return iid
+        async with self.database.transaction() as transaction:
+            sealed = await vault.seal_loose(transaction, {_name(iid): raw})
+            await transaction.run(sql("keep_message"), params | {"raw": sealed[_name(iid)]})
         return iid
 
     async def settle(
@@ -83,6 +88,8 @@ class Intake:
             "rid": settled.rid,
             "placed": settled.placed,
         }
+        if settled.placed and self.database.vault is not None:
+            await transaction.run(sql("destroy_message_key"), params)
         await transaction.run(sql("settle_message"), params)
         if answer:
             now = self.clock.now()
@@ -121,7 +128,8 @@ class Intake:
     async def unsettled(self, limit: int = 100) -> list[Any]:
         """Return messages that were kept but never settled, as a kill leaves them."""
         params = {"before": self.clock.now() - UNSETTLED_AFTER, "limit": limit}
-        return await self.database.fetch(sql("unsettled"), params)
+        rows = await self.database.fetch(sql("unsettled"), params)
+        return [row._replace(raw=await self._opened(row.raw, row.iid)) for row in rows]
 
     async def listed(self, states: Sequence[str], limit: int = 200) -> list[Any]:
         """Return messages in these states, newest first, without their content."""
@@ -139,4 +147,12 @@ class Intake:
         caller = system_caller("inbox show")
         params = caller.params(self.clock.now(), "read raw", f"inbox/{iid}")
         await self.database.run(sql("log_disclosure"), params | {"pid": rows[0].pid or 0, "rule": "system"})
-        return rows[0]
+        return rows[0] if rows[0].held is None else rows[0]._replace(raw=await self._opened(rows[0].held, iid))
+
+    async def _opened(self, raw: bytes, iid: UUID) -> bytes:
+        return raw if self.database.vault is None else await self.database.vault.open_loose(raw, _name(iid))
+
+
+def _name(iid: UUID) -> str:
+    """Return the name under which a message is sealed while it has no patient."""
+    return f"inbox/{iid}"

@@ -16,6 +16,7 @@ from overblik.fhir.query import FullText, Ids, Patients, searched
 from overblik.store.body import unpack
 from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
+from overblik.store.search.order import reads_bodies
 from overblik.store.search.past import Then, in_past, index_of, read_past, records
 from overblik.trust.access import Page, disclosed
 from overblik.trust.cursors import WIDTH
@@ -45,6 +46,7 @@ async def search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 
 async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     _require(caller, query)
+    _require_readable(door, query)
     scope = f"{caller.viewer}|{query.type}|{query.applied}"
     after = door.cursors.open(query.cursor, scope) if query.cursor else ""
     most = 0 if after else {"accurate": MOST_COUNTED, "estimate": MOST_ESTIMATED}.get(query.total, 0)
@@ -82,6 +84,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
     """Return how many resources a search finds that the caller may see."""
     _require(caller, query)
+    _require_readable(door, query)
     with using(query.catalogue):
         if is_shared(query.type):
             compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
@@ -115,6 +118,21 @@ def _require_record(caller: Caller, query: Query) -> None:
         if is_shared(query.type) or not named:
             text = "_text and _content look into the records of patients: name them by patient, or resources by _id."
             raise Malformed("text-of-whom", text, expression="http._content")
+
+
+def _require_readable(door: Door, query: Query) -> None:
+    """Refuse what PostgreSQL would have to read bodies for, where it cannot: they are sealed."""
+    if door.reads_texts or is_shared(query.type):
+        return
+    if any(isinstance(c, FullText) for c in query.criteria):
+        text = "Bodies are sealed here, and _text and _content read bodies: search by codes, dates or names instead."
+        raise Unprocessable("sealed", text, kind="not-supported", expression="http._content")
+    for sort in query.sort:
+        if reads_bodies(query.type, sort):
+            text = (
+                f"Bodies are sealed here, and an order by {sort.param} reads bodies: sort by dates, numbers or texts."
+            )
+            raise Unprocessable("sealed", text, kind="not-supported", expression="http._sort")
 
 
 def _too_many(name: str) -> Unprocessable:

@@ -265,6 +265,7 @@ ACTIONS = {
     "worklist": "så dig på sin arbejdsliste",
     "read": "læste",
     "read raw": "åbnede en oprindelig besked",
+    "erase": "slettede journalens indhold og tilintetgjorde dens nøgle",
     "history": "så tidligere udgaver",
     "vread": "så en udgave",
     "search": "søgte",

@@ -68,7 +68,11 @@ def capability_statement(services: Services, base: str, routes: Iterable[Route])
                     for name in sorted(kept_types() | MADE)
                 ],
                 "interaction": [{"code": code} for code in _SYSTEM_CODES if code in codes],
-                "searchParam": [{"name": name, "type": kind} for name, kind in _OF_EVERY_TYPE],
+                "searchParam": [
+                    {"name": name, "type": kind}
+                    for name, kind in _OF_EVERY_TYPE
+                    if services.door.reads_texts or name not in {"_content", "_text"}
+                ],
                 "compartment": _COMPARTMENTS if "search-compartment" in codes else [],
                 "operation": _operations(listed, ""),
             }

@@ -15,6 +15,7 @@ from psycopg.rows import namedtuple_row
 
 from overblik.app.load.lines import Line, Refusal, keys_of, read_line, refusal, settle_names
 from overblik.app.load.names import Namespace
+from overblik.app.load.refusals import refusal_name
 from overblik.app.loading import take_bundle
 from overblik.fhir.errors import OverblikError, Unavailable, Unprocessable
 from overblik.store.body import pack
@@ -125,7 +126,8 @@ class Taker:
         done.add(before)
         async with self._connection.transaction():
             await self._write(block, caller, now, lines, done)
-            await _note(PlainTransaction(self._connection), block, caller.via, now, done)
+            vault = self.runtime.database.vault
+            await _note(PlainTransaction(self._connection, vault), block, caller.via, now, done)
         return done
 
     async def _write(self, block: Block, caller: Caller, now: datetime, lines: list[Line], done: Taken) -> None:
@@ -155,9 +157,10 @@ class Taker:
         done = Taken()
         own, targets = keys_of(list(lines), self._space)
         persons = [person for line in lines for person in line.persons]
-        ahead = await read_ahead(PlainTransaction(self._connection), persons, own, targets)
+        vault = self.runtime.database.vault
+        ahead = await read_ahead(PlainTransaction(self._connection, vault), persons, own, targets)
         known = self.runtime.parameters.current
-        unit = CopyUnit(self._connection, RandomKeys(), self._index_key, now, ahead, known)
+        unit = CopyUnit(self._connection, RandomKeys(), self._index_key, now, ahead, known, vault)
         work = BlockWork(unit, caller, self.runtime.directory, Durations(), self._index_key)
         work.ahead = ahead
         for line in lines:
@@ -205,8 +208,16 @@ async def _note(transaction: PlainTransaction, block: Block, via: str, now: date
     counts = {"taken": done.taken, "changed": done.changed, "known": done.known, "refused": len(done.refused)}
     place = {"file": block.file, "first_line": block.numbers[0], "lines": len(block.numbers), "now": now}
     await transaction.run(sql("put_load_block"), key | counts | place)
+    if transaction.vault is not None:
+        await transaction.run(sql("destroy_refusal_keys"), key)
     await transaction.run(sql("clear_refusals"), key)
     rows = [key | place | {"line": r.line, "code": r.code, "reason": r.reason, "raw": r.raw} for r in done.refused]
+    if transaction.vault is not None:
+        names = [refusal_name(via, r.line, block.digest) for r in done.refused]
+        sealed = await transaction.vault.seal_loose(
+            transaction, {name: r.raw for name, r in zip(names, done.refused, strict=True)}
+        )
+        rows = [row | {"raw": sealed[name]} for row, name in zip(rows, names, strict=True)]
     await transaction.run_many(sql("put_refusal"), rows)
 
 

@@ -23,7 +23,7 @@ async def write_refusals(database: Database, via: str, path: Path) -> int:
     with os.fdopen(handle, "wb") as file:
         while rows := await _page(database, via, last):
             for row in rows:
-                file.write(dumps(_said(row)) + b"\n")
+                file.write(dumps(_said(row, await _raw(database, via, row))) + b"\n")
             count += len(rows)
             last = (rows[-1].file, rows[-1].line)
     return count
@@ -34,6 +34,18 @@ async def _page(database: Database, via: str, last: tuple[str, int]) -> list[Any
     return await database.fetch(sql("read_refusals"), params)
 
 
-def _said(row: Any) -> dict[str, Any]:
-    raw = bytes(row.raw).decode("utf-8", "replace")
-    return {"file": row.file, "line": row.line, "code": row.code, "reason": row.reason, "content": raw}
+async def _raw(database: Database, via: str, row: Any) -> bytes:
+    raw = bytes(row.raw)
+    if database.vault is None:
+        return raw
+    return await database.vault.open_loose(raw, refusal_name(via, row.line, bytes(row.digest)))
+
+
+def refusal_name(via: str, line: int, digest: bytes) -> str:
+    """Return the name under which what a refused line said is sealed."""
+    return f"refusal/{digest.hex()}/{line}/{via}"
+
+
+def _said(row: Any, raw: bytes) -> dict[str, Any]:
+    content = raw.decode("utf-8", "replace")
+    return {"file": row.file, "line": row.line, "code": row.code, "reason": row.reason, "content": content}

@@ -75,6 +75,12 @@ _READ: LiteralString = (
 _TYPES: dict[str, LiteralString] = {"date": "timestamptz", "string": "text"}
 
 
+def reads_bodies(resource_type: str, sort: Sort) -> bool:
+    """Say whether an order is read from the bodies of what is found: it is of tokens, references and uris."""
+    param = parameter(resource_type, sort.param)
+    return sort.param not in {"_id", "_lastUpdated"} and param is not None and param.type in READ
+
+
 def _key(sort: Sort, scope: Scope, date: str) -> tuple[LiteralString, LiteralString, dict[str, Any]]:
     if sort.param == "_id":
         return 'r.id collate "C"', "text", {}

@@ -18,7 +18,7 @@ where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]
 -- name: load_consent
 -- scope: patient
 -- A Consent that was written here, with who may still change it.
-select r.pid, r.rid, r.version, r.body, r.deleted, r.source, r.via, r.received_at from resource r
+select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.received_at from resource r
 where r.pid = any(%(pids)s::bigint[]) and r.type = 'Consent' and r.id = %(id)s and r.via = %(via)s and not r.deleted;
 
 -- name: clear_blocks
@@ -54,7 +54,7 @@ where k.system = %(system)s and k.value = %(value)s and k.source = %(source)s;
 -- scope: patient
 -- What the citizen sees of the record that the blocks of one Consent hide from one viewer, the newest first, with
 -- how many there are. Asked in a transaction that is rolled back, of the very rows that the Consent would write.
-select r.type, r.id, r.version, r.received_at, r.body, r.source, r.clinical_from, count(*) over () as total,
+select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.source, r.clinical_from, count(*) over () as total,
        count(*) filter (where r.type = 'Patient') over () as patients
 from resource r
 where r.pid = any(%(pids)s::bigint[]) and not r.deleted and r.type not in ('Consent', 'Provenance') and :visible: and :blocked:

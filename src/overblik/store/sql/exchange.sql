@@ -53,7 +53,7 @@ select state, code, count(*) as count from inbox group by state, code order by s
 -- scope: cross
 -- One message as it came, wherever its bytes lie.
 select i.iid, i.received_at, i.via, i.sender, i.format, i.state, i.code, i.reason, i.content_type, i.digest, i.pid,
-       coalesce(i.raw, (select w.body from raw w where w.pid = i.pid and w.rid = i.rid)) as raw
+       i.rid, i.raw as held, (select w.body from raw w where w.pid = i.pid and w.rid = i.rid) as raw
 from inbox i where i.iid = %(iid)s;
 
 -- name: unsettled

@@ -36,7 +36,7 @@ logged as (
          (select coalesce(array_agg(rid), '{}') as rids, coalesce(array_agg(version), '{}') as versions
           from (select * from hit order by version desc limit %(count)s) s) n
 )
-select h.type, h.id, h.version, h.received_at, h.body, h.deleted
+select h.pid, h.rid, h.type, h.id, h.version, h.received_at, h.body, h.deleted
 from (select exists (select from versions) as known) k left join hit h on true
 where k.known order by h.version desc;
 
@@ -133,7 +133,7 @@ where k.known order by h.version desc;
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
 shown as materialized (
-    select r.rid, r.type, r.id, v.version, v.received_at, v.body, v.deleted
+    select r.pid, r.rid, r.type, r.id, v.version, v.received_at, v.body, v.deleted
     from p, resource r,
     lateral (
         select r.version, r.received_at, r.body, r.deleted, r.cid
@@ -155,7 +155,7 @@ logged as (
            %(query)s, :log_values:
     from t left join p on true left join shown s on true
 )
-select type, id, version, received_at, body, deleted from shown;
+select pid, rid, type, id, version, received_at, body, deleted from shown;
 
 -- name: read_shared_as_of
 -- scope: cross
@@ -204,7 +204,7 @@ logged as (
                  coalesce(array_agg(version order by rid), '{}') as versions
           from (select * from hit order by type <> 'Patient', rid limit %(count)s) s) n
 )
-select p.rule, h.rid, h.type, h.id, h.version, h.received_at, h.body, h.deleted
+select p.rule, h.pid, h.rid, h.type, h.id, h.version, h.received_at, h.body, h.deleted
 from t left join p on true left join hit h on true order by h.type <> 'Patient', h.rid;
 
 -- name: observations
@@ -218,7 +218,7 @@ p as materialized (
     where exists (select from resource q
                   where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
 )
-select p.rule, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
+select p.rule, r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
 from t left join p on true
      left join resource r on p.rule is not null and r.pid = any(%(pids)s::bigint[])
           and r.type = 'Observation' and not r.deleted and :visible_given:;
@@ -234,7 +234,7 @@ p as materialized (
                   where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
 ),
 shown as materialized (
-    select r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
+    select r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
     from p, resource r
     where r.pid = any(%(pids)s::bigint[]) and r.rid = any(%(rids)s::bigint[]) and not r.deleted and :visible_given:
 ),

@@ -68,6 +68,6 @@ on conflict (via, digest, line) do nothing;
 -- name: read_refusals
 -- scope: cross
 -- The lines of a source that were refused and are kept, in the order of the files.
-select file, line, code, reason, raw from load_refusal
+select file, line, code, reason, raw, digest from load_refusal
 where via = %(via)s and (file, line) > (%(file)s, %(line)s)
 order by file, line limit %(limit)s;

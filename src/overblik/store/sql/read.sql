@@ -61,7 +61,7 @@ logged as (
          (select count(*), coalesce(array_agg(rid), '{}') as rids,
                  coalesce(array_agg(version), '{}') as versions from shown) n
 )
-select type, id, version, received_at, body, deleted from shown order by version desc;
+select pid, rid, type, id, version, received_at, body, deleted from shown order by version desc;
 
 -- name: read_raw
 -- scope: patient
@@ -82,7 +82,7 @@ logged as (
            %(query)s, :log_values:
     from t left join p on true left join shown s on true
 )
-select type, id, version, received_at, body, deleted, content_type, raw from shown;
+select pid, rid, type, id, version, received_at, body, deleted, content_type, raw from shown;
 
 -- name: gather
 -- scope: patient
@@ -191,7 +191,7 @@ from t left join p on true,
 -- scope: patient
 -- Versions of one record by key: those that the statement before has permitted and logged.
 with asked as materialized (select * from unnest(%(rids)s::bigint[], %(versions)s::integer[]) as a(rid, version))
-select r.rid, r.type, r.id, a.version, v.body, v.deleted, v.source, v.via, v.recorded_at, v.received_at, v.cid,
+select r.pid, r.rid, r.type, r.id, a.version, v.body, v.deleted, v.source, v.via, v.recorded_at, v.received_at, v.cid,
        r.created_cid
 from asked a, lateral (
     select * from resource r where r.pid = any(%(pids)s::bigint[]) and r.rid = a.rid

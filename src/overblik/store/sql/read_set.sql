@@ -21,7 +21,7 @@ with asked as materialized (
 found as materialized (
     select t.n, s.*
     from asked t, lateral (
-        select e.rule, e.evidence, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
+        select e.rule, e.evidence, r.pid, r.rid, r.type, r.id, r.version, r.received_at, r.body, r.deleted
         from lateral (:permit:) e, resource r
         where r.pid = t.pid and r.rid = t.rid and :visible:
     ) s
@@ -35,4 +35,4 @@ logged as (
            t.query, :log_values:
     from asked t left join found s on s.n = t.n
 )
-select n, type, id, version, received_at, body, deleted from found;
+select n, pid, rid, type, id, version, received_at, body, deleted from found;

@@ -1,0 +1,1 @@
+"""Bodies that are sealed at rest."""
