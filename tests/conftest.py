@@ -55,6 +55,7 @@ LONG = {
     "store/test_copy.py",
     "store/test_search_plans.py",
     "web/test_escaping.py",
+    "web/test_live_cases.py",
 }
 """Modules of many or slow cases: `./run test` runs them, `./run test everyday` leaves them out."""
 

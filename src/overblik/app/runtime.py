@@ -32,6 +32,7 @@ from overblik.trust.search_parameters import SearchParameters
 from overblik.trust.sessions import Sessions
 from overblik.trust.smart.server import AuthorizationServer
 from overblik.trust.tokens import TEST_MODES, TestIssuer
+from overblik.trust.watching import Watcher
 from overblik.trust.writer import Writer
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Runtime:
     inbox: Inbox
     overviews: Overviews
     sessions: Sessions
+    watcher: Watcher
     login: Login
     smart: AuthorizationServer
     issuer: TestIssuer | None
@@ -123,6 +125,7 @@ async def runtime(
         parameters = SearchParameters(database)
         writer = Writer(database, clock, RandomKeys(), index_key, directory, parameters)
         test = settings.mode in TEST_MODES
+        sessions = Sessions(database, directory)
         login = Login(providers, settings.address, keyring.key("sign-in"))
         yield Runtime(
             settings=settings,
@@ -137,7 +140,8 @@ async def runtime(
             writer=writer,
             inbox=Inbox(writer),
             overviews=Overviews(door, directory),
-            sessions=Sessions(database, directory),
+            sessions=sessions,
+            watcher=Watcher(database, clock, directory, sessions),
             login=login,
             smart=AuthorizationServer(settings.address, keyring, database, directory, login),
             issuer=TestIssuer(settings.mode, keyring, database, directory) if test else None,

@@ -23,6 +23,7 @@ from overblik.app.postgres import server_of
 from overblik.app.public_log import log_routes
 from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
+from overblik.app.stopping import when_asked_to_stop
 from overblik.fhir import units
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.passes import keep_indexing
@@ -30,6 +31,7 @@ from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
 from overblik.trust.log.backlog import keep_watching
 from overblik.trust.log.heads import keep_signing
+from overblik.trust.seal import Seal
 from overblik.trust.smart.dpop import Proof
 from overblik.trust.tokens import TEST_MODES, caller_from
 from overblik.web.routes import web_routes
@@ -84,7 +86,7 @@ def application(run: Runtime) -> ASGIApp:
 
     site = Site(
         run.door, run.writer, run.overviews, run.sessions, run.login, run.smart, run.provider, run.directory, run.heads,
-        run.settings.mode,
+        run.watcher, Seal(run.keyring.key("seen")), run.settings.mode,
         secure=run.settings.address.startswith("https:"),
     )  # fmt: skip
     health = [Route("/livez", live), Route("/readyz", ready)]
@@ -163,12 +165,14 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 _settle_memory()
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
                 works += [keep_index(run.database), keep_watching(run.backlog), recover(run)]
+                works += [run.watcher.keep_looking()]
                 works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
                 works += [keep_indexing(run.database, run.keyring.key("index"), run.parameters.learn)]
                 tasks = [asyncio.create_task(work) for work in works]
                 tried.set()
                 try:
-                    await asyncio.Event().wait()
+                    with when_asked_to_stop(run.watcher.close):
+                        await asyncio.Event().wait()
                 finally:
                     for task in tasks:
                         task.cancel()

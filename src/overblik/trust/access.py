@@ -19,6 +19,7 @@ from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import splice, unpack
 from overblik.store.queries import sql, sql_for, sql_for_set
+from overblik.trust import seen
 from overblik.trust.entries import Kept, entry_of
 from overblik.trust.identity import require
 
@@ -178,6 +179,7 @@ class Door:
             raise NotFound
         if rows[0].deleted:
             raise Gone("deleted", "This resource was deleted.")
+        seen.note(caller, {place.pid: (place.rid,)}, ("Binary",), rids=(place.rid,))
         return disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
 
     async def gather(
@@ -200,6 +202,9 @@ class Door:
         entries = await self._entries(place, row) if row.rule is not None else ()
         if all(entry.deleted for entry in entries):
             raise NotFound
+        shown = [r for r, e in zip(row.rids, entries, strict=False) if as_of or not e.deleted]
+        last = max((e.created for e in entries), default=0)
+        seen.note(caller, {place.pid: shown}, types, upto=seen.ANY if as_of else last, past=as_of)
         seqs = dict(zip(row.cids, row.seqs, strict=True))
         return Record(patient_id, row.rule, entries, seqs, row.baseline or 0, row.before)
 
@@ -230,6 +235,8 @@ class Door:
         by_pid: dict[int, list[Any]] = {}
         for row in rows:
             by_pid.setdefault(row.pid, []).append(row)
+        rids = {pid: [row.rid for row in found] for pid, found in by_pid.items()}
+        seen.note(caller, rids, types, upto=max((row.created_cid for row in rows), default=0), alone=True)
         records = []
         for found in by_pid.values():
             patients = sorted(row.id for row in found if row.type == "Patient")
@@ -258,6 +265,7 @@ class Door:
         require(caller, "read", "AuditEvent", letters="rs")
         place = await self.locate("Patient", patient_id)
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
+        seen.note(caller, {place.pid: ()}, ())
         return await self.database.fetch(sql_for("read_log", caller.kind), params)
 
     async def circle(self, caller: Caller, patient_id: str) -> Circle:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Forbidden
 from overblik.store.queries import sql_for
+from overblik.trust import seen
 from overblik.trust.access import Record
 from overblik.trust.entries import entry_of
 from overblik.trust.identity import require
@@ -40,6 +41,8 @@ async def relations(door: Door, caller: Caller) -> list[tuple[Record, tuple[Rela
     by_pid: dict[int, list[Any]] = {}
     for row in rows:
         by_pid.setdefault(row.pid, []).append(row)
+    rids = {pid: {row.rid for row in found} for pid, found in by_pid.items()}
+    seen.note(caller, rids, ("Patient",), upto=max((row.created_cid for row in rows), default=0), alone=True)
     return [_record(found) for found in by_pid.values()]
 
 

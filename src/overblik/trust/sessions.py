@@ -95,14 +95,26 @@ class Sessions:
 
     async def find(self, slot: str, cookie: str) -> Session:
         """Return the session of a cookie, and note that it is in use; Unauthenticated otherwise."""
+        return await self._session("use_session", slot, cookie)
+
+    async def _session(self, statement: str, slot: str, cookie: str) -> Session:
         params = self._now() | {"hash": _hash(cookie), "slot": slot}
-        rows = await self._database.fetch(sql("use_session"), params)
+        rows = await self._database.fetch(sql(statement), params)
         if not rows:
             raise Unauthenticated
         await self._directory.refresh()
         caller = await caller_from(rows[0].caller, self._database, self._directory)
         token = _hash("form" + cookie).hex()[:32]
         return Session(slot, caller, token, rows[0].proved_at, rows[0].expires_at, rows[0].provider, _hash(cookie))
+
+    async def peek(self, slot: str, cookie: str) -> Session:
+        """Return the session of a cookie as `find` does, without keeping it in use."""
+        return await self._session("read_session", slot, cookie)
+
+    def open_since(self) -> dict[str, datetime]:
+        """Return by what a session is open: the machine's instant, and since when it must have been used."""
+        found = self._now()
+        return {"machine": found["now"], "idle_since": found["idle_since"]}
 
     async def prove(self, slot: str, cookie: str, person: bytes) -> str:
         """Note that the person of a session has proved again who they are; return the slot's new cookie.

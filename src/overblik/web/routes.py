@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
-from overblik.web import authorize, blocking, oauth, pages, provider, proxies, sign_in, sign_ins
+from overblik.trust.seen import collecting
+from overblik.web import authorize, blocking, live, oauth, pages, provider, proxies, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -81,6 +82,7 @@ def web_routes(site: Site) -> list[Route]:
     opened: tuple[tuple[str, OpenPage], ...] = (
         ("/", front),
         ("/static/{name}", static),
+        ("/s/{slot}/live", live.live),
         *sign_in.PAGES,
         ("/oauth/authorize", oauth.authorize),
     )
@@ -125,7 +127,8 @@ def _signed_in(page: Page) -> OpenPage:
         slot = request.path_params["slot"]
         session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
         caller = session.caller.asking(channel="web", request=request.state.id)
-        return await page(site, request, session._replace(caller=caller))
+        with collecting(caller):
+            return await page(site, request, session._replace(caller=caller))
 
     return opened
 

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from overblik.fhir.dates import COPENHAGEN
+from overblik.trust.seen import collected, sealed
 from overblik.web import arrange
 from overblik.web.fragments import BASE, Fragments
 from overblik.web.language import LANGUAGES, Language, chosen, preferred
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from overblik.trust.oidc.login import Login
     from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
+    from overblik.trust.seal import Seal
     from overblik.trust.sessions import Session, Sessions
     from overblik.trust.smart.server import AuthorizationServer
+    from overblik.trust.watching import Watcher
     from overblik.trust.writer import Writer
 
 HEADERS = {
@@ -76,6 +79,8 @@ class Site:
     provider: TestProvider | None
     directory: Directory
     heads: Heads
+    watcher: Watcher
+    marks: Seal
     mode: str
     secure: bool = False
     templates: Environment = field(default_factory=environment)
@@ -98,9 +103,11 @@ class Site:
             "session": session,
             "user": session.caller if session else None,
             "base": BASE if base else "",
+            "mark": sealed(self.marks, seen, session.caller) if session and (seen := collected()) else "",
             "kept": self.fragments.within(
                 language.code, now.astimezone(COPENHAGEN).date(), session.caller.kind if session else ""
             ),
+            "answers_form": request.method not in {"GET", "HEAD"},
             "mode": self.mode,
             "now": now,
             "arrange": arrange,
