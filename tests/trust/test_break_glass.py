@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.store.queries import sql
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM, consent, deny, of_type
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, encounter, patient, stage, write
+from tests.web.browse import section, sign_in
 
 if TYPE_CHECKING:
     import httpx
@@ -116,3 +118,27 @@ async def test_z32_nothing_that_a_client_says_breaks_it(world: World) -> None:
     for path in (f"/Patient/{identifier}", f"/Patient/{identifier}/$overview", f"/Patient?_id={identifier}"):
         answer = await world.get(path, stranger, headers=headers)
         assert identifier not in answer.text.replace(f"_id={identifier}", "")
+
+
+async def test_u05_nothing_that_comes_after_it_pushes_it_out_of_the_citizens_sight(world: World) -> None:
+    """Not two hundred reads by whoever broke it, nor as many of the citizen's own, on the overview and in the log."""
+    identifier = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    citizen = await sign_in(world, {"kind": "citizen", "sub": CPR, "name": "Borger"})
+    await smash(world, world.professional(SIBLING), asked())
+    nurse = await world.run.issuer.caller(world.professional(DEPARTMENT)["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    own = await world.run.issuer.caller(world.citizen(CPR)["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    place = await world.run.door.locate("Patient", identifier)
+    for caller in (nurse, own):
+        rows = [
+            caller.params(world.clock.forward(seconds=1), "read", "x") | {"pid": place.pid, "rule": "contact"}
+            for _ in range(210)
+        ]
+        async with world.run.database.transaction() as transaction:
+            await transaction.run_many(sql("log_disclosure"), rows)
+    page = await citizen.get()
+    assert REASON in page.text
+    assert "Test Person" in section(page, "seen"), "the citizen's own looks hide nobody else's"
+    assert REASON in (await citizen.get("/log")).text
+    world.clock.forward(days=31)
+    assert REASON not in (await citizen.get()).text

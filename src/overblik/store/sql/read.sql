@@ -281,8 +281,8 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 
 -- name: read_log
 -- scope: patient
--- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Reading it
--- is logged too.
+-- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Whatever came
+-- after it, who broke the glass in the last thirty days is among it. Reading it is logged too.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
 logged as (
@@ -290,14 +290,24 @@ logged as (
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),
            p.evidence, '{}'::bigint[], '{}'::integer[], %(query)s, :log_values:
     from t left join p on true
+),
+newest as (
+    select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
+        select * from (select * from access_log l where l.pid = x.pid
+                       order by l.at desc, l.lid desc limit case when %(only)s = '' then 1 else 20 end * %(limit)s) l
+        where %(only)s::text in ('', l.actor_kind) order by l.at desc, l.lid desc limit %(limit)s
+    ) e order by e.at desc, e.lid desc limit %(limit)s
+),
+glass as (
+    select l.* from p, access_log l
+    where l.pid = any(%(pids)s::bigint[]) and l.action = 'break glass' and %(only)s::text in ('', l.actor_kind)
+      and l.at > %(now)s::timestamptz - interval '30 days'
+    order by l.at desc, l.lid desc limit %(limit)s
 )
 select a.at, a.request, a.channel, a.action, a.outcome, a.rule, a.actor_kind, a.actor, a.actor_name, a.actor_role,
        a.org, a.org_name, a.on_behalf, a.purpose, a.reason, cardinality(a.rids) as resources,
        ev.type as evidence_type, ev.source as evidence_source
-from (select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
-          select * from access_log l where l.pid = x.pid order by l.at desc, l.lid desc limit %(limit)s
-      ) e order by e.at desc, e.lid desc limit %(limit)s) a
+from (select * from newest union select * from glass) a
      left join lateral (select r.type, r.source from resource r
                         where r.pid = a.pid and r.rid = a.evidence) ev on true
-where %(only)s::text in ('', a.actor_kind)
 order by a.at desc, a.lid desc;
