@@ -99,7 +99,7 @@ async def test_what_is_not_clear_gives_nothing(world: World, fields: dict[str, s
     assert (await daughter.post("/proxies/act", {"cpr": INGER.cpr})).status_code == 404
 
 
-async def test_acting_for_somebody_lasts_no_longer_than_ones_own_sign_in_and_ends_with_it_everywhere(
+async def test_acting_for_somebody_lasts_no_longer_than_ones_own_sign_in_and_ends_with_it(
     world: World,
 ) -> None:
     mother, daughter = await known(world)
@@ -109,6 +109,13 @@ async def test_acting_for_somebody_lasts_no_longer_than_ones_own_sign_in_and_end
     text = "select count(distinct expires_at) as n from session where slot = any(%(slots)s)"
     slots = [tab.base.rpartition("/")[2] for tab in (daughter, acting)]
     assert (await world.run.database.fetch(text, {"slots": slots}))[0].n == 1
+    other = await act(daughter)
+    await other.post("/sign-out", {})
+    assert [(await tab.get()).status_code for tab in (other, acting, daughter)] == [401, 200, 200]
+    again = await sign_in(world, HERSELF)
+    other = await act(again)
+    await again.post("/sign-out", {})
+    assert [(await tab.get()).status_code for tab in (other, again, acting, daughter)] == [401, 401, 200, 200]
     await daughter.post("/sign-out", {"everywhere": "1"})
     assert [(await tab.get()).status_code for tab in (acting, daughter, mother)] == [401, 401, 200]
 

@@ -20,7 +20,12 @@ returning slot;
 
 -- name: end_session
 -- scope: shared
-delete from session where hash = %(hash)s and slot = %(slot)s;
+-- A session, and those in which its citizen acts for somebody: they came out of it, and have the very same end.
+delete from session s using session o
+where o.hash = %(hash)s and o.slot = %(slot)s
+  and (s.hash = o.hash
+       or (s.person = o.person and s.expires_at = o.expires_at and s.caller ->> 'kind' = 'proxy'
+           and o.caller ->> 'kind' = 'citizen'));
 
 -- name: end_sessions
 -- scope: shared
