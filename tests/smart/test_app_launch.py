@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey
 
 from overblik.demo.cast import GP, INGER, NURSE, STRANGER
-from tests.smart.app import REDIRECT, SCOPE, App, answered, assertion, bearer, challenge_of, jwks, register
+from tests.smart.app import MOST, REDIRECT, SCOPE, App, answered, assertion, bearer, challenge_of, jwks, register
 from tests.web.browse import CITIZEN, document, known, sign_in, told, words
 
 if TYPE_CHECKING:
@@ -351,6 +351,14 @@ async def test_a19_introspection_is_for_the_client_that_the_token_was_given_to(w
         assert answer.json() == {"active": False}
 
 
+CRITICAL: tuple[Any, ...] = (5, None, [None], [[]])
+"""What stands as `crit` in a header, and is no list of names."""
+
+
+def encoded(part: dict[str, Any]) -> str:
+    return urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
 def forged(tokens: dict[str, Any], world: World) -> dict[str, str]:
     """Return texts that are nearly access tokens."""
     key = world.run.smart.grants.key
@@ -374,6 +382,7 @@ def forged(tokens: dict[str, Any], world: World) -> dict[str, str]:
         "no end": made(exp="never"),
         "an id_token": tokens["id_token"],
         "typ JWT": made({"alg": "ES256", "typ": "JWT"}),
+        **{f"crit {crit}": f"{encoded({**typed, 'crit': crit})}.{claims}.{sign}" for crit in CRITICAL},
         "another grant": made(grant="00000000-0000-4000-8000-000000000000"),
     }
 
@@ -397,6 +406,19 @@ async def test_a_client_that_is_removed_does_nothing_more(world: World) -> None:
     assert await opens(world, tokens) == 401
     assert (await app.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])).status_code == 401
     assert (await world.http.get("/oauth/authorize", params=app.asked)).status_code == 400
+
+
+async def test_a_client_that_is_registered_for_less_does_no_more_than_that(world: World) -> None:
+    await known(world)
+    app = await register(world)
+    tokens = await app.tokens(CITIZEN, scope=OFFLINE)
+    await register(world, scope=MOST)
+    assert (
+        await world.http.post("/oauth/introspect", data={"token": tokens["access_token"], "client_id": "app"})
+    ).json()["active"]
+    await register(world, scope=MOST.replace("patient/*.rs user/*.rs", "patient/Patient.r"))
+    assert await opens(world, tokens) == 401
+    assert (await app.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])).status_code == 400
 
 
 async def test_the_configuration_says_what_there_is(world: World) -> None:

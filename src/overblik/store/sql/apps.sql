@@ -27,8 +27,8 @@ values (%(id)s, %(client)s, %(slot)s, %(person)s, %(claims)s, %(scope)s, %(patie
 
 -- name: read_grant
 -- scope: shared
--- A grant that is in force, with the name of its client.
-select g.*, c.name from app_grant g join app_client c on c.id = g.client
+-- A grant that is in force, with the name of its client and what that is registered for now.
+select g.*, c.name, c.scopes as registered from app_grant g join app_client c on c.id = g.client
 where g.id = %(id)s and g.revoked_at is null and g.expires_at > %(now)s and c.disabled_at is null;
 
 -- name: bind_grant

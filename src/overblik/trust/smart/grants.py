@@ -163,7 +163,7 @@ class Grants:
         """Return the claims of an access token of ours; Unauthenticated for every other text."""
         try:
             decoded = jwt.decode(token, self.key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):  # a header's values can be of any kind
             raise Unauthenticated from None
         claims, now = decoded.claims, time.time()
         if decoded.header.get("typ") != TYPE or claims.get("iss") != self.issuer or claims.get("aud") != self.base:
@@ -257,8 +257,8 @@ class Grants:
         """Return a grant that is in force."""
         params = {"id": UUID(str(identifier)), "now": datetime.now(UTC)}
         rows = await self._database.fetch(sql("read_grant"), params)
-        if not rows:
-            return None
+        if not rows or not parse_scopes(rows[0].scope).within(parse_scopes(rows[0].registered)):
+            return None  # what the client is registered for may have become less
         row = rows[0]
         return Given(
             row.id, row.client, parse_scopes(row.scope), row.patient, row.fhir_user, row.nonce, bytes(row.person),
