@@ -98,6 +98,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("a private key", {"header": {"jwk": KEY.as_dict(private=True)}}),
     ("a secret", {"header": {"alg": "HS256", "jwk": {"kty": "oct", "k": "eA"}}, "key": OctKey.generate_key(256)}),
     ("no key", {"header": {"jwk": "-"}}),
+    ("a key of no kind", {"header": {"jwk": {"kty": []}}}),
+    ("a key that is a list", {"header": {"jwk": {"kty": "EC", "crv": [], "x": "AA", "y": "AA"}}}),
 ]
 
 

@@ -88,6 +88,10 @@ async def test_a13_an_assertion_that_proves_nothing_is_one_answer(world: World) 
         answer = await asked(app, **assertion("service", **changed))
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), what
         assert answer.content == unknown.content, what
+    odd = assertion("service")
+    head = urlsafe_b64encode(b'{"alg":"ES384","kid":"one","crit":5}').decode().rstrip("=")
+    odd["client_assertion"] = ".".join([head, *odd["client_assertion"].split(".")[1:]])
+    assert (await asked(app, **odd)).content == unknown.content
     assert (await asked(app, **assertion("service"))).status_code == 200
 
 

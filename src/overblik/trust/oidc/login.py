@@ -143,7 +143,7 @@ class Login:
             keys = await self.back.keys(metadata, fresh=fresh)
             try:
                 return dict(jwt.decode(token, keys, algorithms=list(ALGORITHMS)).claims)
-            except (JoseError, ValueError) as error:
+            except (JoseError, ValueError, TypeError) as error:
                 reason = type(error).__name__
         raise _invalid(f"id_token of {provider.name}: {reason}")
 

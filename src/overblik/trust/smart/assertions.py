@@ -89,7 +89,7 @@ class Authenticator:
             try:
                 keys = await self._keys(client, fresh=fresh)
                 token = jwt.decode(text, keys, algorithms=list(ALGORITHMS))
-            except (JoseError, ValueError, OverblikError):
+            except (JoseError, ValueError, TypeError, OverblikError):  # a header's values can be of any kind
                 continue
             if not token.header.get("kid") or token.header.get("jku", client.jwks_uri) != client.jwks_uri:
                 raise _unknown()

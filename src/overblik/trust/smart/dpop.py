@@ -51,7 +51,7 @@ class Proofs:
         try:
             keys = keys_of(listed)
             claims: dict[str, Any] = dict(jwt.decode(proof.text, keys.keys[0], algorithms=list(ALGORITHMS)).claims)
-        except (JoseError, ValueError, OverblikError):
+        except (JoseError, ValueError, TypeError, OverblikError):  # a header's values can be of any kind
             raise _invalid() from None
         now, made, jti = time.time(), claims.get("iat"), claims.get("jti")
         good = (
