@@ -1,4 +1,4 @@
-"""Hold the documentation against the program: error codes, settings, commands, links.
+"""Hold the documentation against the program: error codes, settings, commands, links, tests that are named.
 
     .venv/bin/python scripts/check_docs.py
 
@@ -15,9 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "overblik"
 DOCS = ROOT / "docs"
+TESTS = ROOT / "tests"
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CASE = re.compile(r"^\| ([A-Z]\d\d) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+_FILE = re.compile(r"`((?:[a-z0-9_]+/)*test_[a-z0-9_]+\.py)`")
+_NAMED = re.compile(r"`tests/((?:[a-z0-9_]+/)*[a-z0-9_]+\.py)(?:::(test_[a-z0-9_]+))?`")
 _RAISED = frozenset({
     "Malformed", "Unprocessable", "Conflict", "Gone", "PreconditionFailed", "Forbidden", "Unsupported", "TooLarge",
     "TooMany", "Unavailable", "NotAcceptable", "NotAllowed", "Issue", "OverblikError", "add", "__init__",
@@ -107,6 +111,46 @@ def _commands() -> list[str]:
     return found
 
 
+def tests_of(file: str) -> set[str]:
+    """Return the names of the tests in a file below `tests/`; none where there is no such file."""
+    path = TESTS / file
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path.exists() else ast.Module([], [])
+    functions = (n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return {function.name for function in functions if function.name.startswith("test_")}
+
+
+def cases() -> dict[str, tuple[str, ...]]:
+    """Return the rows of docs/security-cases.md with the files of their tests; none where it says why."""
+    rows = _CASE.findall((DOCS / "security-cases.md").read_text(encoding="utf-8"))
+    return {row: () if said.startswith("not yet: ") else tuple(_FILE.findall(said)) for row, _, said in rows}
+
+
+def _cases() -> list[str]:
+    """Check that every row of an attack or fault has tests that bear its name, or says why not."""
+    page, found = "docs/security-cases.md", []
+    text = (DOCS / "security-cases.md").read_text(encoding="utf-8")
+    rows = [row for row, _, _ in _CASE.findall(text)]
+    found += [f"{page}: {row} stands twice" for row in sorted(set(rows)) if rows.count(row) > 1]
+    for row, _, said in _CASE.findall(text):
+        files = cases()[row]
+        if not files and not said.startswith("not yet: "):
+            found.append(f"{page}: {row} has neither a test nor a reason")
+        for file in files:
+            if not any(row.lower() in name.split("_") for name in tests_of(file)):
+                found.append(f"{page}: no test of {row} in tests/{file}")
+    return found
+
+
+def _tests_named() -> list[str]:
+    """Check that the tests and files of tests that a page names exist."""
+    found = []
+    for path in DOCS.rglob("*.md"):
+        for file, name in _NAMED.findall(path.read_text(encoding="utf-8")):
+            if not (TESTS / file).exists() or (name and name not in tests_of(file)):
+                found.append(f"{path.relative_to(ROOT)}: there is no tests/{file}{'::' if name else ''}{name}")
+    return found
+
+
 def problems() -> list[str]:
     """Return everything in the documentation that is not so."""
     return [
@@ -114,6 +158,8 @@ def problems() -> list[str]:
         *_compare("settings.md", _listed("settings.md"), settings()),
         *_broken_links(),
         *_commands(),
+        *_cases(),
+        *_tests_named(),
     ]
 
 

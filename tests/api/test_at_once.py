@@ -37,7 +37,7 @@ async def at_once(number: int, call: Callable[[int], Awaitable[httpx.Response]])
 
 
 @pytest.mark.long
-async def test_of_a_thousand_updates_with_one_if_match_one_wins(world: World) -> None:
+async def test_f19_of_a_thousand_updates_with_one_if_match_one_wins(world: World) -> None:
     identifier = await write(world, patient())
     who = world.source()
 
@@ -69,7 +69,7 @@ async def test_a_thousand_creates_on_one_condition_make_one_resource(world: Worl
 
 
 @pytest.mark.long
-async def test_writers_in_a_retry_loop_lose_nothing(world: World) -> None:
+async def test_f20_writers_in_a_retry_loop_lose_nothing(world: World) -> None:
     """Each reads, changes what it read and tries again when somebody was faster."""
     identifier = await write(world, patient())
     who = world.source()

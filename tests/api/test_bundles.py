@@ -290,7 +290,7 @@ async def test_a_batch_does_every_interaction_and_each_answers_alone(world: Worl
     "url", ["https://elsewhere.example/Patient/1", "//evil/Patient", "../Patient", "Patient/../x", "/Patient/1", ""]
 )
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
-async def test_an_address_outside_the_base_is_refused_before_anything_is_done(
+async def test_z14_an_address_outside_the_base_is_refused_before_anything_is_done(
     world: World, url: str, kind: str
 ) -> None:
     await write(world, patient())
@@ -300,7 +300,7 @@ async def test_an_address_outside_the_base_is_refused_before_anything_is_done(
     assert len((await world.get("/Patient?_count=9", world.source())).json()["entry"]) == 1
 
 
-async def test_a_nested_batch_is_refused(world: World) -> None:
+async def test_z14_a_nested_batch_is_refused(world: World) -> None:
     inner = bundle(entry("POST", "Patient", patient()), kind="batch")
     answer = await world.post("", world.source(), bundle(entry("POST", "?x=1", inner), kind="batch"))
     assert answer.json()["entry"][0]["response"]["status"][:3] == "400"

@@ -82,7 +82,7 @@ async def test_a_step_does_not_leave_the_record(world: World) -> None:
         assert await found(world, "Encounter?_has:Encounter:part-of:status=in-progress", who) == 0
 
 
-async def test_each_patient_shown_by_a_chain_has_an_entry(world: World) -> None:
+async def test_u02_each_patient_shown_by_a_chain_has_an_entry(world: World) -> None:
     names = await told(world)
     await found(world, WAYS[0].format(**names), world.professional(DEPARTMENT))
     rows = await world.run.database.fetch(

@@ -63,7 +63,7 @@ async def test_what_the_caller_has_already_is_not_sent_again(world: World) -> No
         assert (hidden.status_code, hidden.content) == (404, absent.content)
 
 
-async def test_update_by_condition_replaces_the_one_or_creates(world: World) -> None:
+async def test_f22_update_by_condition_replaces_the_one_or_creates(world: World) -> None:
     created = await call(world, "PUT", f"/Patient?{BY_CPR}", patient())
     assert (created.status_code, created.headers["ETag"]) == (201, 'W/"1"')
     identifier = created.json()["id"]
@@ -200,7 +200,7 @@ async def test_a_patch_is_held_to_what_an_update_is(world: World, operation: dic
     assert (await world.get(f"/Patient/{identifier}", world.source())).headers["ETag"] == 'W/"1"'
 
 
-async def test_server_meta_wins_over_a_patch(world: World) -> None:
+async def test_z17_server_meta_wins_over_a_patch(world: World) -> None:
     identifier = await write(world, patient())
     sent = [{"op": "replace", "path": "/meta/versionId", "value": "77"}]
     done = await call(world, "PATCH", f"/Patient/{identifier}", sent, **JSON_PATCH)

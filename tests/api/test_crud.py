@@ -90,7 +90,7 @@ REPLACED: list[tuple[dict[str, str], str | None, int, str]] = [
 
 @pytest.mark.parametrize("in_bundle", [False, True])
 @pytest.mark.parametrize(("headers", "stated", "status", "code"), REPLACED)
-async def test_clinical_content_is_never_overwritten_unseen(
+async def test_f23_clinical_content_is_never_overwritten_unseen(
     world: World, headers: dict[str, str], stated: str | None, status: int, code: str, in_bundle: bool
 ) -> None:
     who = world.source()

@@ -276,7 +276,7 @@ async def test_a_search_gives_parts_on_every_page(world: World) -> None:
     assert len(from_xml(posted.content)["entry"]) == 3
 
 
-async def test_a_count_counts_what_the_caller_may_see_and_shows_none(world: World) -> None:
+async def test_s01_a_count_counts_what_the_caller_may_see_and_shows_none(world: World) -> None:
     patient = await made(world)
     for _ in range(3):
         await made(world, OBSERVATION.replace("{patient}", patient).encode(), **{"Content-Type": XML})

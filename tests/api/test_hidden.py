@@ -49,7 +49,7 @@ def plain(response: httpx.Response, names: dict[str, str]) -> tuple[Any, ...]:
     return response.status_code, re.sub("[0-9a-f]{32}", "ID", text), headers
 
 
-async def test_no_read_tells_hidden_from_absent(world: World) -> None:
+async def test_z02_s05_no_read_tells_hidden_from_absent(world: World) -> None:
     identifier = await stage(world)
     contact = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
     await world.run.drain()
@@ -70,7 +70,7 @@ async def test_no_read_tells_hidden_from_absent(world: World) -> None:
             assert got[0].replace(identifier, "0" * 32).replace(contact, "1" * 32) == got[1], path
 
 
-async def test_no_write_tells_hidden_from_absent(world: World) -> None:
+async def test_s08_s14_no_write_tells_hidden_from_absent(world: World) -> None:
     identifier = await stage(world)
     real = {"id": identifier, "cpr": CPR}
     absent = {"id": "0" * 32, "cpr": "0905489971"}

@@ -203,7 +203,7 @@ async def test_a_type_tells_each_caller_of_what_they_may_see(world: World) -> No
     assert (await world.get("/Encounter/_history", world.citizen(CPR))).json()["entry"]
 
 
-async def test_history_of_everything_is_for_deliverers_only(world: World) -> None:
+async def test_z02_history_of_everything_is_for_deliverers_only(world: World) -> None:
     await stage(world)
     await world.run.drain()
     for who in (world.citizen(CPR), world.professional(DEPARTMENT)):

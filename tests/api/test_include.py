@@ -122,7 +122,7 @@ VIEWERS = [
 
 
 @pytest.mark.parametrize(("kind", "own"), VIEWERS, ids=[kind for kind, _ in VIEWERS])
-async def test_whatever_is_included_could_have_been_read_and_is_logged_as_read(
+async def test_z05_z06_whatever_is_included_could_have_been_read_and_is_logged_as_read(
     world: World, kind: str, own: set[str]
 ) -> None:
     """Z05, Z06: a link to or from another patient leads nowhere, and the log has what left, no less and no more."""
@@ -156,7 +156,7 @@ async def test_hidden_links_answer_as_if_there_were_none(world: World) -> None:
     assert len(seen.json()["entry"]) == 2
 
 
-async def test_a_block_hides_what_would_be_included(world: World) -> None:
+async def test_z06_a_block_hides_what_would_be_included(world: World) -> None:
     ids = await write(world)
     who, path = world.professional(UNIT), f"/Observation?_id={ids['weight']}&_include=Observation:encounter"
     assert names_of(await world.get(path, who), ids, "include") == ["inges part"]

@@ -248,7 +248,7 @@ async def test_a_parameter_answers_for_the_past_as_others_do(world: World) -> No
 # -- who may, and what becomes of a definition
 
 
-async def test_only_the_system_defines(world: World) -> None:
+async def test_p10_only_the_system_defines(world: World) -> None:
     defined = await define(world)
     whole: Json = EYES | {"id": defined, "code": "other"}
     for who in (world.source(), world.citizen("2512489996"), world.professional("99900016001")):

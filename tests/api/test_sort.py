@@ -194,7 +194,7 @@ async def test_pages_neither_repeat_nor_miss_whatever_is_written_meanwhile(world
     assert sorted(untouched) == sorted(set(made) - touched)
 
 
-async def test_a_page_link_is_bound_to_its_order_and_tells_nothing_by_its_length(world: World) -> None:
+async def test_s02_a_page_link_is_bound_to_its_order_and_tells_nothing_by_its_length(world: World) -> None:
     await fill(world, person, 12)
     lengths = set()
     for sort in ("family,given", "-family,birthdate"):

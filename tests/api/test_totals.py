@@ -38,7 +38,7 @@ async def test_every_way_to_count_gives_the_number_of_what_is_found(world: World
 
 
 @pytest.mark.parametrize(("cpr", "own"), [(INGE, OWN), (BO, BOS), ("0101010101", set())])
-async def test_a_total_counts_only_what_may_be_seen(world: World, cpr: str, own: set[str]) -> None:
+async def test_s01_a_total_counts_only_what_may_be_seen(world: World, cpr: str, own: set[str]) -> None:
     await write(world)
     for path, expected in TABLE:
         if path.startswith("Observation"):

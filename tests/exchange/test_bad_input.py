@@ -230,7 +230,7 @@ def _header(answer: Answer) -> dict[str, Any]:
     return dict(answer.body["entry"][0]["resource"])
 
 
-async def test_a_registered_source_delivers_only_for_its_own_organisations(world: World) -> None:
+async def test_m13_a_registered_source_delivers_only_for_its_own_organisations(world: World) -> None:
     await register(world.run.database, "ward", [WARD.sor], NOW)
     await register(world.run.database, "town", [TOWN.sor], NOW)
     raw = dumps(notification())

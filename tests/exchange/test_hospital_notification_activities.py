@@ -158,7 +158,7 @@ def _period(case: Case) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", [*CASES, *DEATHS], ids=lambda c: f"{c.activity}-{c.event}")
-async def test_notification_stands_alone_where_the_earlier_ones_never_come(world: World, case: Case) -> None:
+async def test_m18_notification_stands_alone_where_the_earlier_ones_never_come(world: World, case: Case) -> None:
     cpr = new_cpr(seeded(2))
     await deliver(world, write_all(case.story, cpr)[-1:])
     alone = await end_state(world, cpr)

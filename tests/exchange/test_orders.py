@@ -82,7 +82,9 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
     return [f"{where}: {str(one)[:300]} | {str(other)[:300]}"]
 
 
-async def test_any_order_with_any_repeats_has_the_same_end(clones: Clones, tmp_path: Path, clock: FixedClock) -> None:
+async def test_m09_f14_any_order_with_any_repeats_has_the_same_end(
+    clones: Clones, tmp_path: Path, clock: FixedClock
+) -> None:
     assert len(files()) == 52
     ends = [await end_of(clones.make(), tmp_path / str(seed), clock, shuffled(seed)) for seed in range(ORDERS)]
     first = {winners(end): end for end in reversed(ends)}

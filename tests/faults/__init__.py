@@ -12,9 +12,5 @@
 | F19, F20 a thousand writers | tests/api/test_at_once.py |
 | F22 stale If-Match on a conditional update | tests/api/test_conditions.py |
 
-Not yet, and why: F10 (no replica yet) · F23 (the declared rule is that a source alone writes its own resources, so
-If-Match is its choice) · F25, F26, F32 (fault injection at every allocation and call: the trust issue's) · F28 (no
-second copy to repair from; PostgreSQL's page checksums are on) · F29 (tests/api compares searches with reading
-everything; no sampler at run time) · F31 (72 hours) · F34 (processes share the embedded server by design, and the
-sequencer has one holder).
+docs/security-cases.md lists the rows without a test, and why.
 """

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from overblik.api import dispatch
-from overblik.fhir.errors import TooLarge, TooSlow
+from overblik.fhir.errors import Malformed, TooLarge, TooSlow
 from overblik.fhir.strict_json import MAX_BYTES
 from tests.faults import impatient
 from tests.folders import open_folder
@@ -32,7 +32,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("media", DEEP)
-async def test_f16_a_deep_body_is_refused(world: World, media: str) -> None:
+async def test_f16_p04_a_deep_body_is_refused(world: World, media: str) -> None:
     response = await world.post("/Patient", world.source(), DEEP[media], headers={"Content-Type": media})
     assert response.status_code == 400, response.text
     assert len(response.content) < 2000
@@ -65,6 +65,19 @@ async def test_p11_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.Mon
 
     with pytest.raises(TooSlow):
         await dispatch.read_body({}, receive)
+
+
+async def test_m10_a_body_that_is_cut_off_is_none() -> None:
+    """Wherever it ends: nothing is stored of what did not come whole."""
+    whole = b'{"resourceType":"Bundle"}'
+    for end in range(0, len(whole), 5):
+        parts: list[dict[str, Any]] = [{"type": "http.request", "body": whole[:end], "more_body": True}]
+
+        async def receive(parts: list[dict[str, Any]] = parts) -> dict[str, Any]:
+            return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+        with pytest.raises(Malformed, match="body-cut-off"):
+            await dispatch.read_body({"content-length": str(len(whole))}, receive)
 
 
 @pytest.fixture(scope="module")

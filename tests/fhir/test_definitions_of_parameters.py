@@ -118,7 +118,7 @@ def test_a_definition_is_taken(change: Json) -> None:
 
 
 @pytest.mark.parametrize(("change", "code", "where"), REFUSED)
-def test_a_definition_that_cannot_work_is_refused_and_says_where(change: Json, code: str, where: str) -> None:
+def test_p10_a_definition_that_cannot_work_is_refused_and_says_where(change: Json, code: str, where: str) -> None:
     with pytest.raises(Unprocessable) as refused:
         definition(EYES | change)
     assert (code, f"SearchParameter.{where}") in {(issue.code, issue.expression) for issue in refused.value.issues}

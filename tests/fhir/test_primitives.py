@@ -107,7 +107,7 @@ def test_base64_of_any_bytes_passes(data: bytes) -> None:
         ("uri", "a" * 1_000_000 + " "),
     ],
 )
-def test_long_input_made_to_catch_a_pattern_is_refused_at_once(kind: str, text: str) -> None:
+def test_p08_long_input_made_to_catch_a_pattern_is_refused_at_once(kind: str, text: str) -> None:
     assert not CHECKS[kind](text)
 
 

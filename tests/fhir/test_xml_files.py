@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ("pattern", "every", "least"),
     [("medcom-fhir/**/*.json", 1, 354), ("synthea/*.json.gz", 6, 10), ("fhir-packages/*.tgz", 30, 150)],
 )
-def test_every_real_file_comes_back_the_same(pattern: str, every: int, least: int) -> None:
+def test_p28_every_real_file_comes_back_the_same(pattern: str, every: int, least: int) -> None:
     """Of the largest kinds one in so many: all 6 034 resources were compared once by hand, which takes a minute."""
     found = 0
     for number, (name, resource) in enumerate(_real(pattern)):

@@ -29,7 +29,7 @@ def memory() -> Iterator[Path]:
         yield made
 
 
-async def test_everything_acknowledged_survives_twenty_kills(memory: Path) -> None:
+async def test_f01_u11_everything_acknowledged_survives_twenty_kills(memory: Path) -> None:
     kinds = ["backend"] * 11 + ["postmaster"] * 5 + ["worker"] * 3 + ["everything"]
     Random(1).shuffle(kinds)
     outcome = await rounds(memory, kinds)

@@ -31,7 +31,7 @@ async def after_cuts(folder: Path, count: int, factory: str = "", mode: str = "d
         return await rounds(folder, ["power"] * count, victim=victim)
 
 
-async def test_everything_acknowledged_survives_power_cuts(folder: Path) -> None:
+async def test_f04_everything_acknowledged_survives_power_cuts(folder: Path) -> None:
     outcome = await after_cuts(folder, 4)
     assert outcome.problems == []
     assert outcome.acknowledged.total() > 4 * 4

@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(data=st.data())
-async def test_a_search_finds_what_reading_everything_finds(world: World, turn: int, data: st.DataObject) -> None:
+async def test_f29_a_search_finds_what_reading_everything_finds(world: World, turn: int, data: st.DataObject) -> None:
     assert turn >= 0
     ids, population = data.draw(populations())
     await write(world, ids, population)

@@ -165,7 +165,7 @@ async def test_z18_nobody_writes_into_the_record_of_somebody_they_do_not_know(sc
             assert SECRET not in (await scene.world.get(f"/Communication?{code}={scene.mine}", who)).text
 
 
-async def test_z24_nothing_that_a_client_names_is_fetched(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_z24_o18_nothing_that_a_client_names_is_fetched(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """No name is looked up and no address connected to, whatever is written and asked for."""
     reached: list[Any] = []
 

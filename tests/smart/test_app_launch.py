@@ -143,7 +143,7 @@ REQUESTS: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
-async def test_a_request_that_is_wrong_goes_back_to_the_app_before_anybody_signs_in(world: World) -> None:
+async def test_a05_a07_a22_a_request_that_is_wrong_goes_back_to_the_app_before_anybody_signs_in(world: World) -> None:
     app = await register(world)
     for what, changed, error in REQUESTS:
         asked = {k: v for k, v in {**app.asked, **changed}.items() if v != "-"}
@@ -188,7 +188,7 @@ CODES: list[tuple[str, dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("what", "changed", "error"), CODES, ids=[r[0] for r in CODES])
-async def test_a_code_is_for_the_app_and_the_request_it_was_made_for(
+async def test_a07_a_code_is_for_the_app_and_the_request_it_was_made_for(
     world: World, what: str, changed: dict[str, str], error: str
 ) -> None:
     await known(world)
@@ -460,7 +460,7 @@ def test_the_verifier_is_the_standards() -> None:
     assert challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
-async def test_without_a_person_nobody_answers_for_an_app(world: World) -> None:
+async def test_w06_without_a_person_nobody_answers_for_an_app(world: World) -> None:
     """W06: the page that asks belongs to a session, and so does its answer."""
     app: App = await register(world)
     page = await world.http.get("/s/abc/authorize", params=app.asked)

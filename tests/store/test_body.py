@@ -25,7 +25,7 @@ RESOURCES = st.fixed_dictionaries(
 
 
 @given(RESOURCES, st.integers(1, 10**6))
-def test_what_is_packed_comes_out_with_the_servers_meta(resource: dict[str, object], version: int) -> None:
+def test_p28_what_is_packed_comes_out_with_the_servers_meta(resource: dict[str, object], version: int) -> None:
     sent = json.loads(splice("Basic", "x", version, WHEN, pack(resource)))
     meta = {k: v for k, v in resource.get("meta", {}).items() if k not in {"versionId", "lastUpdated"}}  # type: ignore[attr-defined]
     expected = {**resource, "meta": {**meta, "versionId": str(version), "lastUpdated": "2026-11-23T09:00:00.123Z"}}

@@ -117,7 +117,7 @@ def test_its_own_log_quotes_no_values(server: EmbeddedPostgres) -> None:
     assert number not in log
 
 
-def test_several_processes_share_it_and_the_last_one_stops_it(folder: Path) -> None:
+def test_f34_several_processes_share_it_and_the_last_one_stops_it(folder: Path) -> None:
     first, second = EmbeddedPostgres(folder), EmbeddedPostgres(folder)
     first.start()
     second.start()

@@ -104,7 +104,7 @@ async def test_an_older_postgresql_is_refused_with_its_version() -> None:
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
-async def test_a_server_that_can_lose_what_it_acknowledged_is_refused(server: External, setting: str) -> None:
+async def test_o01_a_server_that_can_lose_what_it_acknowledged_is_refused(server: External, setting: str) -> None:
     server.set(setting, "off")
     try:
         assert (await refused(server.url())).code == "postgres-not-durable"

@@ -76,7 +76,7 @@ async def test_a_slow_request_delays_none_that_come_after_it(lane: Lane) -> None
     assert order == ["fast"] * 23 + ["slow"]
 
 
-async def test_a_full_queue_is_refused_before_memory_grows(lane: Lane) -> None:
+async def test_o19_a_full_queue_is_refused_before_memory_grows(lane: Lane) -> None:
     found = await asyncio.gather(*(outcome(lane, DIVIDE, {"by": 1}) for _ in range(200)))
     assert set(found) == {100, "TooMany"}
     assert found.count(100) >= 50

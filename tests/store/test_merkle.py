@@ -91,7 +91,7 @@ def test_every_size_is_proved_to_begin_with_every_smaller_one() -> None:
 
 
 @given(st.data())
-def test_a_changed_proof_proves_nothing(data: st.DataObject) -> None:
+def test_u14_a_changed_proof_proves_nothing(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, len(LEAVES)))
     n = data.draw(st.integers(0, size - 1))
     path = proof(inclusion_ranges(n, size), size)

@@ -57,7 +57,7 @@ async def test_a_changed_migration_is_refused(database: Database) -> None:
         await migrate(database)
 
 
-async def test_a_newer_database_is_refused(database: Database) -> None:
+async def test_o12_a_newer_database_is_refused(database: Database) -> None:
     await migrate(database)
     await database.run("insert into schema_migration (number, name, digest) values (9999, 'later', '')")
     with pytest.raises(Unavailable, match="upgrade"):

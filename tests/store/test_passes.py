@@ -45,7 +45,7 @@ async def colours(world: World, code: str = "blue") -> list[str]:
     return sorted(await found(world, f"/Patient?eye-colour={code}&_count=1000"))
 
 
-async def test_a_worker_that_was_told_nothing_writes_and_searches_by_a_new_definition(
+async def test_o12_a_worker_that_was_told_nothing_writes_and_searches_by_a_new_definition(
     workers: tuple[World, World],
 ) -> None:
     one, other = workers

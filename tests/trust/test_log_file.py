@@ -107,7 +107,7 @@ async def test_nobody_else_gets_it(world: World) -> None:
     assert [row.outcome for row in logged] == ["refuse", "refuse"]
 
 
-async def test_what_is_public_is_a_head_that_only_grows(world: World) -> None:
+async def test_u15_what_is_public_is_a_head_that_only_grows(world: World) -> None:
     assert (await world.http.get("/log/checkpoint")).status_code == 404
     patient_id = await stage(world)
     await own(world, patient_id)
@@ -125,7 +125,7 @@ async def test_what_is_public_is_a_head_that_only_grows(world: World) -> None:
 
 @pytest.mark.long
 @needs_node
-async def test_no_changed_file_is_taken(world: World) -> None:
+async def test_u14_no_changed_file_is_taken(world: World) -> None:
     """Every member of a file in turn is changed, left out, or swapped with its neighbour."""
     await fill(world, 120)
     head, key = await world.run.heads.latest(), await world.run.heads.key()

@@ -70,7 +70,7 @@ def test_no_other_note_is_opened() -> None:
             opened(note, wrong)
 
 
-def test_the_signer_signs_one_history(tmp_path: Path) -> None:
+def test_u17_the_signer_signs_one_history(tmp_path: Path) -> None:
     signer = Signer(tmp_path)
     for old, size in ((0, 3), (3, 4), (4, 4), (4, 40)):
         assert opened(signer.sign(head(size), old, proof(old, size)), signer.key(ORIGIN)) == head(size)
@@ -142,7 +142,7 @@ async def test_a_head_that_was_signed_and_not_kept_is_no_fork(world: World) -> N
     assert found.size == 3
 
 
-async def test_yesterdays_copy_is_not_signed(world: World) -> None:
+async def test_u17_o06_yesterdays_copy_is_not_signed(world: World) -> None:
     await log(world, *(entry(n) for n in range(9)))
     await world.run.drain()
     await world.run.heads.sign()

@@ -180,7 +180,7 @@ async def test_an_untouched_log_is_sound(world: World) -> None:
 
 
 @pytest.mark.long
-async def test_whatever_is_changed_is_found(world: World, request: pytest.FixtureRequest) -> None:
+async def test_u12_whatever_is_changed_is_found(world: World, request: pytest.FixtureRequest) -> None:
     await fill(world)
     draw = Random(request.config.getoption("--tampering"))
     missed = []
@@ -225,7 +225,7 @@ async def test_an_entry_that_is_sealed_again_is_found(world: World) -> None:
     assert [fault for fault in (await check(world, world.run.database)).faults if "more than once" in fault]
 
 
-async def test_another_history_that_is_right_in_itself_is_found(world: World) -> None:
+async def test_u12_another_history_that_is_right_in_itself_is_found(world: World) -> None:
     """Everything sealed anew by the sequencer itself, after an entry was changed."""
     await fill(world)
     changes: list[Change] = [

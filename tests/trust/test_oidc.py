@@ -192,7 +192,7 @@ REFUSED: dict[str, Callable[[Answer], None]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-async def test_an_id_token_that_cannot_be_believed_signs_nobody_in(what: str) -> None:
+async def test_a02_a04_a05_an_id_token_that_cannot_be_believed_signs_nobody_in(what: str) -> None:
     world = World()
     world.change = REFUSED[what]
     with pytest.raises(OverblikError) as found:

@@ -194,7 +194,7 @@ READERS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("who", "claims", "own"), READERS, ids=[r[0] for r in READERS])
-async def test_what_a_source_writes_is_shown_as_text(
+async def test_w02_what_a_source_writes_is_shown_as_text(
     world: World, who: str, claims: dict[str, Any], own: tuple[str, ...]
 ) -> None:
     identifier = await attacked(world)
@@ -209,7 +209,7 @@ async def test_what_a_source_writes_is_shown_as_text(
         assert evil("name") in document(page).xpath("//h1")[0].text_content()
 
 
-async def test_lists_logs_and_forms_show_text_too(world: World) -> None:
+async def test_w02_lists_logs_and_forms_show_text_too(world: World) -> None:
     await attacked(world)
     nurse = await sign_in(world, {**NURSE.claims(), "name": evil("user"), "role": evil("role")})
     work = await nurse.get()

@@ -37,7 +37,7 @@ def assert_guarded(answer: httpx.Response) -> None:
     assert answer.headers["x-request-id"]
 
 
-async def test_every_page_and_every_refusal_is_guarded(world: World) -> None:
+async def test_w02_w09_every_page_and_every_refusal_is_guarded(world: World) -> None:
     await told(world)
     tabs = {name: await sign_in(world, claims) for name, claims in FOUR.items()}
     nurse, citizen = tabs["nurse"], tabs["citizen"]
@@ -382,7 +382,7 @@ async def test_an_empty_worklist_says_so(world: World) -> None:
     assert groups(page) == {}
 
 
-async def test_a_worklist_is_logged_for_each_patient_on_it(world: World) -> None:
+async def test_u02_a_worklist_is_logged_for_each_patient_on_it(world: World) -> None:
     await told(world)
     await (await sign_in(world, NURSE.claims())).get()
     rows: list[Any] = await world.run.database.fetch(

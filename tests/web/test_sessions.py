@@ -28,7 +28,7 @@ async def test_a_sign_in_opens_a_slot_of_its_own_with_a_cookie_of_its_own(world:
     assert INGER.cpr not in where + cookie
 
 
-async def test_a_session_is_new_at_every_sign_in(world: World) -> None:
+async def test_a25_a_session_is_new_at_every_sign_in(world: World) -> None:
     """A25: no cookie that a browser held before signing in is worth anything after it."""
     first, second = await arrive(world, CITIZEN), await arrive(world, CITIZEN)
     assert first.headers["location"] != second.headers["location"]
@@ -47,7 +47,7 @@ async def test_four_people_are_signed_in_at_once_in_one_browser(world: World) ->
             assert FOUR[name]["name"] in who
 
 
-async def test_signing_out_of_one_leaves_the_others(world: World) -> None:
+async def test_w06_signing_out_of_one_leaves_the_others(world: World) -> None:
     await known(world)
     tabs = {name: await sign_in(world, claims) for name, claims in FOUR.items()}
     kept = {c.path: c.value for c in world.http.cookies.jar}
@@ -78,7 +78,7 @@ async def test_the_cookie_of_one_slot_opens_no_other(world: World) -> None:
         ("expires_at", ABSOLUTE + timedelta(seconds=1), 401),
     ],
 )
-async def test_a_session_ends_when_left_idle_and_after_a_day_at_most(
+async def test_a26_a_session_ends_when_left_idle_and_after_a_day_at_most(
     world: World, column: str, age: timedelta, status: int
 ) -> None:
     await known(world)
@@ -128,7 +128,7 @@ FOREIGN: list[tuple[str, dict[str, str], str | None]] = [
 
 @pytest.mark.parametrize(("what", "headers", "token"), FOREIGN, ids=[f[0] for f in FOREIGN])
 @pytest.mark.parametrize("path", ["/look-up", "/break-glass", "/sign-out"])
-async def test_a_form_that_is_not_ours_does_nothing(
+async def test_w08_a_form_that_is_not_ours_does_nothing(
     world: World, path: str, what: str, headers: dict[str, str], token: str | None
 ) -> None:
     await known(world)

@@ -128,7 +128,7 @@ async def test_the_test_provider_takes_no_code_without_its_verifier(world: World
     assert answer.status_code == 401
 
 
-def test_the_test_provider_does_not_start_in_production(tmp_path: Path) -> None:
+def test_o01_the_test_provider_does_not_start_in_production(tmp_path: Path) -> None:
     with pytest.raises(OverblikError, match="runs in demo and test only"):
         TestProvider("production", "https://x", Keyring(bytes(32)), None)  # type: ignore[arg-type]  # never asked
     assert providers_of(Settings(data=tmp_path, mode="production")) == ()
@@ -143,7 +143,7 @@ def test_the_test_provider_does_not_start_in_production(tmp_path: Path) -> None:
     assert found.issuer.endswith("/test-provider")
 
 
-async def test_signing_out_everywhere_ends_every_session_of_the_person_and_of_nobody_else(world: World) -> None:
+async def test_a26_signing_out_everywhere_ends_every_session_of_the_person_and_of_nobody_else(world: World) -> None:
     """A26: the next request of each is refused, in whatever browser and at whatever unit."""
     await known(world)
     nurse = await sign_in(world, NURSE.claims())
@@ -166,7 +166,7 @@ async def prove(world: World, tab: Tab, person: str, path: str = "/prove?next=lo
     return await world.http.get(back.headers["location"], follow_redirects=False)
 
 
-async def test_who_proves_again_who_they_are_gets_a_new_cookie_and_the_old_one_is_void(world: World) -> None:
+async def test_a25_who_proves_again_who_they_are_gets_a_new_cookie_and_the_old_one_is_void(world: World) -> None:
     """A25: also at step-up."""
     assert world.run.provider is not None
     await known(world)
