@@ -18,6 +18,8 @@ OPEN = {"/", "/static/{name}", "/livez", "/readyz", "/oauth/jwks", "/log/key", "
 OF_SIGNING_IN = {path for path, _ in (*sign_in.PAGES, *provider.PAGES)} | {"/oauth/authorize"}
 OF_CLIENTS = {"/oauth/token", "/oauth/introspect", "/oauth/revoke"}
 """Each of these refuses by itself what belongs to no sign-in and to no client."""
+STREAMS = {"/s/{slot}/live"}
+"""Of a session, like the pages."""
 NOTHING = "/{rest:path}"
 
 
@@ -32,9 +34,10 @@ async def test_a01_whatever_is_served_asks_who_is_there(scene: Scene) -> None:
     assert world.run.provider is not None
     app = world.run.login.local[world.run.provider.issuer]
     pages = {path for _, path, _ in PAGES}
-    assert {route.path for route in app.routes} == OPEN | OF_SIGNING_IN | OF_CLIENTS | pages | {NOTHING}
+    assert {route.path for route in app.routes} == OPEN | OF_SIGNING_IN | OF_CLIENTS | STREAMS | pages | {NOTHING}
     asked = [(route.method, f"/fhir{filled(route.path)}") for route in ROUTES if not route.open]
     asked += [(method, filled(path)) for method, path, _ in PAGES]
+    asked += [("GET", filled(path)) for path in STREAMS]
     asked += [("POST", path) for path in ("/fhir/Patient/_search", "/fhir/$graphql", "/fhir/Binary", "/fhir/$export")]
     bodies: dict[bool, set[bytes]] = {True: set(), False: set()}
     for method, path in asked:
