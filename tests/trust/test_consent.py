@@ -270,3 +270,41 @@ async def test_z27_what_brought_a_blocked_entry_is_blocked_with_it(world: World,
     assert await carriers(citizen) == whole
     assert all(after[kind] < before[kind] for kind in before), (before, after)
     assert after["Provenance"] > 0, "other messages are still seen"
+
+
+BY_TIME_AND_SOURCE: list[tuple[str, dict[str, Any]]] = [
+    ("the days before the message", deny(of_time("2026-11-14", "2026-11-15"))),
+    ("a type in those days", deny(of_type("Condition"), of_time("2026-11-14", "2026-11-15"))),
+    ("all but the day of the message", deny(nested(permit(of_time("2026-11-20", "2026-12-31"))))),
+    ("another's data of old", deny(source(NURSE.unit.sor), of_time(end="2020-01-01"))),
+]
+
+
+async def test_z27_what_is_blocked_by_time_or_source_is_not_read_in_the_message_it_came_in(world: World) -> None:
+    """A message of one day tells of other days: its bytes and its Provenance go with what it brought."""
+    await told(world)
+    citizen = world.citizen(INGER.cpr)
+    nurse = world.professional(NURSE.unit.sor, NURSE.id)
+    patient_id = await world.patient_id(INGER.cpr, citizen)
+
+    async def whole(who: dict[str, str]) -> dict[str, Any]:
+        page = (await world.get(f"/Patient/{patient_id}/$everything?_count=500", who)).json()
+        return {f"{e['resource']['resourceType']}/{e['resource']['id']}": e["resource"] for e in page.get("entry", ())}
+
+    own = await whole(citizen)
+    named = {
+        name: {t["reference"] for t in one["target"]} | {e["what"].get("reference", name) for e in one["entity"]}
+        for name, one in own.items()
+        if name.startswith("Provenance/")
+    }
+    for what, provision in BY_TIME_AND_SOURCE:
+        said = await say(world, citizen, consent(provision, INGER.cpr))
+        left = await whole(nurse)
+        hidden = own.keys() - left.keys() - named.keys()
+        for provenance, names in named.items():
+            brought = {name for name in names & hidden if not name.startswith(("Binary/", "DocumentReference/"))}
+            carriers = {provenance} | {name for name in names if name.startswith(("Binary/", "DocumentReference/"))}
+            assert not (brought and carriers & left.keys()), (what, brought, carriers & left.keys())
+        await take_back(world, citizen, said)
+    assert named
+    assert (await whole(nurse)).keys() > named.keys()

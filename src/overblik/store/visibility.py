@@ -31,15 +31,16 @@ _IN_FORCE: LiteralString = """
       and (d.person is null or d.person = %(person)s)
       and (d.org is null or d.org = %(org)s or (d.sub_units and d.org = any(%(orgs)s::text[])))"""
 # A block hides what it touches at all; its exceptions show only what lies in them wholly.
-_COVERS: LiteralString = """(
-      (((d.rid is null or d.rid = {row}.rid) and (d.type is null or d.type = {row}.type))
-       or block_carries({row}.pid, {row}.rid, {row}.type, d.rid, d.type))
+_COVERS: LiteralString = """((
+      (d.rid is null or d.rid = {row}.rid) and (d.type is null or d.type = {row}.type)
       and (d.source is null or d.source = {row}.source or d.source = any({row}.origins))
       and ((d.data_from is null and d.data_until is null) or {row}.type <> 'Patient')
       and (d.data_from is null or {row}.clinical_to is null or d.data_from < {row}.clinical_to)
       and (d.data_until is null or {row}.clinical_from is null or d.data_until > {row}.clinical_from)
       and not (d.excepting and block_excepts(d.pid, d.did, %(now)s, %(person)s, %(org)s, %(orgs)s::text[], {row}.rid,
-          {row}.type, {row}.source, {row}.origins, {row}.clinical_from, {row}.clinical_to)))"""
+          {row}.type, {row}.source, {row}.origins, {row}.clinical_from, {row}.clinical_to)))
+    or ({row}.type in ('Binary', 'DocumentReference', 'Provenance', 'MessageHeader')
+        and block_carries({row}.pid, {row}.rid, d.pid, d.did, %(now)s, %(person)s, %(org)s, %(orgs)s::text[])))"""
 _DENIED: LiteralString = "exists (select from deny d where {of}" + _IN_FORCE + " and {covers})"
 _BLOCKED: LiteralString = "exists (select from blocks d where d.of = {row}.pid and " + _COVERS + ")"
 
