@@ -18,7 +18,7 @@ from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from overblik.api.matching import Table
@@ -150,15 +150,14 @@ def shaped(request: Request, response: Response) -> Response:
 
 def resource_response(status: int, found: Disclosed) -> Response:
     """Send one version of a resource."""
-    return Response(status, found.bytes(), version_headers(found.version, found.updated))
+    return Response(status, found.sent(), version_headers(found.version, found.updated))
 
 
-def found_entry(base: str, found: Disclosed, mode: str = "match") -> Any:
-    """Return the entry of a searchset, written from the stored bytes without parsing them."""
-    url = dumps(f"{base}/{found.type}/{found.id}")
-    return orjson.Fragment(
-        b'{"fullUrl":' + url + b',"resource":' + found.bytes() + b',"search":{"mode":"' + mode.encode() + b'"}}'
-    )
+def found_entries(base: str, found: Iterable[Disclosed], mode: str = "match") -> list[Any]:
+    """Return the entries of a searchset, written from the stored bytes without parsing them."""
+    start = '{"fullUrl":' + dumps(f"{base}/").decode()[:-1]  # types and ids need no escapes
+    end = f',"search":{{"mode":"{mode}"}}}}'
+    return [orjson.Fragment(one.within(f'{start}{one.type}/{one.id}","resource":', end)) for one in found]
 
 
 def bundle_response(kind: str, entries: list[Json], *, links: list[Json] | None = None, **more: Any) -> Response:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from overblik.fhir.definitions import r4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from overblik.fhir.strict_json import Json
 
@@ -80,12 +80,12 @@ def _collect(value: Any, found: list[Json]) -> None:
 _STATED = re.compile(rb'"reference":"([^"\\]*)"')
 
 
-def stated(body: bytes) -> list[str]:
-    """Return the texts of the References in a resource as it is stored, without parsing it.
+def stated(bodies: Iterable[bytes]) -> list[str]:
+    """Return the texts of the References in resources as they are stored, without parsing them; each text once.
 
     In compact JSON a quotation mark inside a text has a backslash before it, so only a key looks like one.
     """
-    return [text.decode() for text in _STATED.findall(body)]
+    return [text.decode() for text in dict.fromkeys(_STATED.findall(b"".join(bodies)))]
 
 
 def rewrite(value: Any, change: Callable[[str], str]) -> Any:

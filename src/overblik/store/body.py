@@ -31,11 +31,15 @@ def pack(resource: Json) -> bytes:
 
 def splice(resource_type: str, resource_id: str, version: int, updated: datetime, body: bytes) -> bytes:
     """Return the resource as it is sent."""
-    head = (
+    return head(resource_type, resource_id, version, updated).encode() + body
+
+
+def head(resource_type: str, resource_id: str, version: int, updated: datetime) -> str:
+    """Return what stands before a body."""
+    return (
         f'{{"resourceType":"{resource_type}","id":"{resource_id}",'
         f'"meta":{{"versionId":"{version}","lastUpdated":"{_stamp(updated)}"'
     )
-    return head.encode() + body
 
 
 _stamp = lru_cache(maxsize=4096)(instant)

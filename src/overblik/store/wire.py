@@ -15,7 +15,7 @@ import re
 from collections import deque, namedtuple
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
@@ -305,7 +305,7 @@ class Wire:
         if make is None:
             names = [(result.fname(i) or b"").decode() for i in range(result.nfields)]
             row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc] # noqa: PYI024 - the statement's columns
-            make = self._rows[statement.name] = row._make
+            make = self._rows[statement.name] = partial(tuple.__new__, row)  # what row._make does, without a call
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, make)
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
-from overblik.store.body import splice, unpack
+from overblik.store.body import head, splice, unpack
 from overblik.store.queries import sql, sql_for, sql_for_set
 from overblik.trust import seen
 from overblik.trust.entries import Kept, entry_of
@@ -52,9 +52,14 @@ class Disclosed(Struct, frozen=True):
         """A deleted version has no body."""
         return self.body is None
 
-    def bytes(self) -> bytes:
+    def sent(self) -> bytes:
         """Return the resource as it is sent."""
         return splice(self.type, self.id, self.version, self.updated, self.body or b"}}")
+
+    def within(self, before: str, after: str) -> bytes:
+        """Return the resource as it is sent between two texts; for many of them, in one piece each."""
+        start = before + head(self.type, self.id, self.version, self.updated)
+        return start.encode() + (self.body or b"}}") + after.encode()
 
     def json(self) -> Json:
         """Return the resource parsed."""

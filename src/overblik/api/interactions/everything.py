@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
-from overblik.api.http import bundle_response, found_entry, require_json_answer
+from overblik.api.http import bundle_response, found_entries, require_json_answer
 from overblik.api.matching import kept_types
-from overblik.api.parameters import count, interval, operation_pairs, page_links, require_known
+from overblik.api.parameters import count, interval, operation_pairs, page_links, query_string, require_known
 from overblik.fhir.errors import Malformed
 from overblik.fhir.references import parse_reference, stated
 from overblik.trust import history
@@ -42,9 +41,9 @@ async def everything(services: Services, request: Request) -> Response:
         cursor=request.one("_cursor"),
     )
     path = f"Patient/{request.id}/$everything"
-    asked = urlencode([pair for pair in request.pairs if pair[0] != "_cursor"])
+    asked = query_string([pair for pair in request.pairs if pair[0] != "_cursor"])
     page = await history.everything(services.door, request.caller, request.id, part, f"{path}?{asked}")
-    entries = [found_entry(request.base, found) for found in page.entries]
+    entries = found_entries(request.base, page.entries)
     entries += await _referred(services, request, page.entries, part.types)
     return bundle_response("searchset", entries, links=page_links(request, path, TAKEN, page.cursor))
 
@@ -61,14 +60,10 @@ async def _referred(
     services: Services, request: Request, found: Iterable[Disclosed], types: tuple[str, ...]
 ) -> list[Json]:
     """Return entries of what the page refers to and that belongs to no patient."""
-    texts = dict.fromkeys(text for item in found for text in stated(item.body or b""))
-    targets = (parse_reference(text) for text in texts)
+    targets = (parse_reference(text) for text in stated(item.body or b"" for item in found))
     named = dict.fromkeys(
         (target.type, target.id)
         for target in targets
         if target and not target.base and (not types or target.type in types)
     )
-    return [
-        found_entry(request.base, item, "include")
-        for item in await history.shared(services.door, request.caller, named)
-    ]
+    return found_entries(request.base, await history.shared(services.door, request.caller, named), "include")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from overblik.api.http import bundle_response, require_json_answer
-from overblik.api.parameters import count, operation_pairs, page_links, require_known
+from overblik.api.parameters import count, operation_pairs, page_links, query_string, require_known
 from overblik.fhir.dates import EARLIEST, parse_interval
 from overblik.fhir.errors import Malformed
 from overblik.trust import history
@@ -31,7 +30,7 @@ async def lastn(services: Services, request: Request) -> Response:
         text = "$lastn needs patient=, the id of one Patient."
         raise Malformed("patient-needed", text, expression="http.patient")
     most = count(request, "max", 1)
-    asked = f"Observation/$lastn?{urlencode(request.pairs)}"
+    asked = f"Observation/$lastn?{query_string(request.pairs)}"
 
     def choose(known: list[Json]) -> list[int]:
         fitting = [number for number, item in enumerate(known) if _fits(request, item)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
-from overblik.api.http import bundle_response, found_entry, require_json_answer
+from overblik.api.http import bundle_response, found_entries, require_json_answer
+from overblik.api.parameters import query_string
 from overblik.fhir import terminology
 from overblik.fhir.definitions import r4
 from overblik.fhir.errors import Gone, Malformed, NotFound
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
 
 MOST_LISTS = 10
+_LOOKED_UP = ("_list", "_filter", ":in", ":not-in", ":above", ":below")
+"""Ends of parameters that may name what is to be looked up before a search can be parsed."""
+_REMEMBERED = 300
+"""Characters of a search that is worth remembering."""
 _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 """Parameters that a next page repeats, so that it looks as the first one does."""
 
@@ -63,6 +68,9 @@ async def of_compartment(name: str, services: Services, request: Request) -> Res
 
 async def query_of(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
     """Parse a search of one type; Lists that it names (`_list`) are read as the caller, and stand for their members."""
+    if _is_plain(pairs):
+        with suppress(Malformed):
+            return remembered(request.caller.viewer, request.base, kind, tuple(pairs))
     named = [pair for pair in pairs if pair[0] == "_list" and pair[1]]
     with terminology.holding(await _value_sets(services, request, pairs)):
         query = await parsed(services, request, kind, [pair for pair in pairs if pair[0] != "_list"])
@@ -80,9 +88,30 @@ async def query_of(services: Services, request: Request, kind: str, pairs: list[
     return replace(query, applied=(*query.applied, *named))
 
 
+@lru_cache(maxsize=1_000)
+def remembered(viewer: str, base: str, kind: str, pairs: tuple[tuple[str, str], ...]) -> Query:  # noqa: ARG001 - see below
+    """Parse a search by the standard's parameters, once while it is asked again and again.
+
+    Each viewer's by itself: how long an answer takes must not tell whom others have asked about.
+    """
+    with using(STANDARD):
+        return parse_query(kind, pairs)
+
+
+def _is_plain(pairs: list[tuple[str, str]]) -> bool:
+    """Say whether a search means the same whenever it is asked, and is short enough to be kept."""
+    looks_up = any(name.endswith(_LOOKED_UP) or _is_wild(name, value) for name, value in pairs)
+    return not looks_up and sum(map(len, chain(*pairs))) < _REMEMBERED
+
+
+def _is_wild(name: str, value: str) -> bool:
+    """Say whether an include follows every parameter there is, this server's own among them."""
+    return name in INCLUDES and "*" in value
+
+
 async def parsed(services: Services, request: Request, kind: str, pairs: list[tuple[str, str]]) -> Query:
     """Parse a search. What the standard's parameters do not say may be this server's own, as they are just now."""
-    if not any(name in INCLUDES and "*" in value for name, value in pairs):
+    if not any(_is_wild(name, value) for name, value in pairs):
         with suppress(Malformed), using(STANDARD):
             return parse_query(kind, pairs)
     with using(await services.parameters.fresh()):
@@ -135,7 +164,10 @@ def only_counts(request: Request, query: Query) -> bool:
 
 def asked(query: Query) -> str:
     """Return a search as it is logged."""
-    return f"{query.type}?{urlencode([*query.applied, *([('_total', query.total)] if query.total else [])])}"
+    if "asked" not in query.known:
+        pairs = [*query.applied, *([("_total", query.total)] if query.total else [])]
+        query.known["asked"] = f"{query.type}?{query_string(pairs)}"
+    return str(query.known["asked"])
 
 
 def found_bundle(services: Services, request: Request, query: Query, page: Page) -> Response:
@@ -143,8 +175,7 @@ def found_bundle(services: Services, request: Request, query: Query, page: Page)
     links = [{"relation": "self", "url": _link(services, request, query)}]
     if page.cursor:
         links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
-    entries = [found_entry(request.base, match) for match in page.entries]
-    entries += [found_entry(request.base, link, "include") for link in page.included]
+    entries = found_entries(request.base, page.entries) + found_entries(request.base, page.included, "include")
     total = {} if page.total is None else {"total": page.total}
     return bundle_response("searchset", entries, links=links, **total)
 
@@ -166,7 +197,7 @@ def _link(services: Services, request: Request, query: Query, cursor: str = "") 
         pairs.append(("_cursor", cursor))
     elif query.total:
         pairs.append(("_total", query.total))
-    return f"{request.base}/{request.type}?{urlencode(pairs)}"
+    return f"{request.base}/{request.type}?{query_string(pairs)}"
 
 
 def opened(services: Services, request: Request) -> list[tuple[str, str]]:

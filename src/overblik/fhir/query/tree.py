@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from overblik.fhir.index.catalogue import STANDARD, Catalogue
 
@@ -253,6 +253,7 @@ class Query:
     The order is by `sort`, without any by the type's headline date, newest first. `total` is "estimate" or
     "accurate" where the matches are to be counted, `as_of` the past moment that is asked about. `includes` are
     the links that a page follows. `catalogue` has the parameters that it names beside the standard's.
+    `known` is for what has been worked out from all this alone, such as its statement.
     """
 
     type: str
@@ -265,6 +266,7 @@ class Query:
     as_of: datetime | None = None
     includes: tuple[Include, ...] = ()
     catalogue: Catalogue = field(default=STANDARD, compare=False)
+    known: dict[Any, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
 
 def searched(query: Query) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 from overblik.fhir.query import FullText
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
@@ -148,7 +148,16 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, mos
     """Compile a search of patient data for one kind of access; `after` is the place of the last row shown.
 
     With `most`, every row has the `total` of all matches beside it; `most` + 1 stands for any more.
+    What a first page takes is worked out once for a query.
     """
+    if after:
+        return _compiled(query, kind, key, after, most)
+    if (known := query.known.get((kind, key, most))) is None:
+        known = query.known[kind, key, most] = _compiled(query, kind, key, "", most)
+    return cast("Compiled", known)
+
+
+def _compiled(query: Query, kind: Kind, key: bytes, after: str, most: int) -> Compiled:
     scope = Scope(query.type, key, kind)
     driver = choose(query, scope)
     criteria, params = _criteria(query, scope, driver.answers)
