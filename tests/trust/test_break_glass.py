@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,3 +143,28 @@ async def test_u05_nothing_that_comes_after_it_pushes_it_out_of_the_citizens_sig
     assert REASON in (await citizen.get("/log")).text
     world.clock.forward(days=31)
     assert REASON not in (await citizen.get()).text
+
+
+PROOFS: list[tuple[str, object, int]] = [
+    # what, how many seconds ago the person showed who they are, status
+    ("just now", 0, 200),
+    ("fourteen minutes ago", 14 * 60, 200),
+    ("sixteen minutes ago", 16 * 60, 403),
+    ("in no known time", None, 403),
+    ("in no time at all", "now", 403),
+]
+
+
+@pytest.mark.parametrize(("what", "ago", "status"), PROOFS, ids=[row[0] for row in PROOFS])
+async def test_z33_a_token_too_must_be_of_somebody_who_has_shown_who_they_are(
+    world: World, what: str, ago: object, status: int
+) -> None:
+    await stage(world)
+    proved = int(time.time()) - ago if isinstance(ago, int) else ago
+    who = world.token(kind="professional", sub="TEST1", name="x", org=SIBLING, auth_time=proved)
+    answer = await smash(world, who, asked())
+    assert answer.status_code == status, what
+    if status == 403:
+        assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "proof-needed"
+    opened = await world.run.database.fetch("select kind, org, closed_at from follow_up")
+    assert [(row.kind, row.org, row.closed_at) for row in opened] == [("break-glass", SIBLING, None)] * (status == 200)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from overblik.demo.cast import INGER, NURSE, STRANGER
 from tests.trust.consents import consent, deny, unit
-from tests.web.browse import CITIZEN, document, sign_in, told, words
+from tests.web.browse import CITIZEN, document, section, sign_in, told, words
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -41,3 +41,52 @@ async def test_broken_glass_is_a_relation_of_one_and_blocked_evidence_is_none(wo
     page = await (await sign_in(world, NURSE.claims())).get("/relations")
     assert INGER.name not in page.text
     assert "Din enhed har ingen behandlingsrelation lige nu." in page.text
+
+
+async def test_u05_broken_glass_is_followed_up_by_a_colleague_and_the_citizen_reads_it(world: World) -> None:
+    await told(world)
+    stranger = await sign_in(world, STRANGER.claims())
+    await stranger.post("/break-glass", {"cpr": INGER.cpr, "reason": REASON})
+    own = section(await stranger.get("/relations"), "follow-up")
+    assert "Skal følges op" in own
+    assert REASON in own
+    assert "En kollega skal afslutte opfølgningen." in own
+    colleague = await sign_in(world, {**STRANGER.claims(), "sub": "DEM99", "name": "Karen Kollega"})
+    page = await colleague.get("/relations")
+    seen = section(page, "follow-up")
+    assert STRANGER.name in seen
+    assert REASON not in page.text, "who has no access reads neither whose record it is nor why"
+    assert INGER.name not in page.text
+    case = {
+        "case": str(document(page).xpath("string(//input[@name='case']/@value)")),
+        "note": "Talt igennem på konference",
+    }
+    nurse = await sign_in(world, NURSE.claims())
+    for tab in (stranger, nurse):
+        assert (await tab.post("/relations/follow-up", case)).status_code == 404
+    assert (await colleague.post("/relations/follow-up", case | {"note": "ok"})).status_code == 422
+    assert "Talt igennem på konference" in section(await colleague.post("/relations/follow-up", case), "follow-up")
+    assert (await colleague.post("/relations/follow-up", case)).status_code == 404
+    log = words(document(await (await sign_in(world, CITIZEN)).get("/log")).xpath("//main")[0])
+    assert "fulgte op på, at en kollega så dine oplysninger" in log
+    assert "Talt igennem på konference" in log
+
+
+async def test_z29_a_relation_is_stated_on_the_page_and_told_to_the_citizen(world: World) -> None:
+    await told(world)
+    stranger = await sign_in(world, STRANGER.claims())
+    page = await stranger.get("/relations")
+    assert "Fristen er 7 dage." in section(page, "state")
+    asked = {"cpr": INGER.cpr, "basis": "referred", "reason": "Henvist telefonisk fra egen læge"}
+    assert (await stranger.post("/relations/state", asked | {"reason": "ja"})).status_code == 422
+    opened = await stranger.post("/relations/state", asked)
+    assert "Åbnet på din egen oplysning, og endnu ikke bekræftet." in opened.text
+    assert INGER.name in opened.text
+    mine = words(document(await stranger.get("/relations")).xpath("//main")[0])
+    assert "Oplyst af fagpersonen selv, skal bekræftes · til" in mine
+    assert "Skal bekræftes senest" in mine
+    log = words(document(await (await sign_in(world, CITIZEN)).get("/log")).xpath("//main")[0])
+    assert "oplyste selv at behandle dig; det skal bekræftes" in log
+    assert "Henvist telefonisk fra egen læge" in log
+    absent = await stranger.post("/relations/state", asked | {"cpr": "0905489971"})
+    assert absent.status_code == 404

@@ -33,6 +33,7 @@ from overblik.trust.log.backlog import keep_watching
 from overblik.trust.log.heads import keep_signing
 from overblik.trust.seal import Seal
 from overblik.trust.smart.dpop import Proof
+from overblik.trust.stated import keep_settling
 from overblik.trust.tokens import TEST_MODES, caller_from
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
@@ -86,7 +87,7 @@ def application(run: Runtime) -> ASGIApp:
 
     site = Site(
         run.door, run.writer, run.overviews, run.sessions, run.login, run.smart, run.provider, run.directory, run.heads,
-        run.watcher, Seal(run.keyring.key("seen")), run.settings.mode,
+        run.watcher, Seal(run.keyring.key("seen")), run.settings.stating, run.settings.mode,
         secure=run.settings.address.startswith("https:"),
     )  # fmt: skip
     health = [Route("/livez", live), Route("/readyz", ready)]
@@ -165,7 +166,7 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 _settle_memory()
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
                 works += [keep_index(run.database), keep_watching(run.backlog), recover(run)]
-                works += [run.watcher.keep_looking()]
+                works += [run.watcher.keep_looking(), keep_settling(run.door)]
                 works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
                 works += [keep_indexing(run.database, run.keyring.key("index"), run.parameters.learn)]
                 tasks = [asyncio.create_task(work) for work in works]

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from overblik.trust.stated import Rules
+
 Mode = Literal["production", "demo", "test"]
 
 
@@ -48,6 +50,9 @@ class Settings(BaseSettings):
     sealed_only: bool = Field(default=False, description="Take a patient's body that is not sealed for a forged one.")
     log_signer: str = Field(default="", description="Command that signs the log's heads; default a child of our own.")
     providers_file: Path | None = Field(default=None, description="A TOML file of the providers that sign people in.")
+    stated_days: int = Field(default=7, ge=1, le=30, description="Days in which a stated relation must be confirmed.")
+    stated_most: int = Field(default=5, ge=0, le=100, description="Stated relations a person may have unconfirmed.")
+    stated_roles: str = Field(default="", description="Roles that may state a relation, with commas; empty for any.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
 
     @property
@@ -67,6 +72,12 @@ class Settings(BaseSettings):
         """The command that signs the log's heads."""
         own = [sys.executable, "-m", "overblik.trust.log.signer", str(self.data / "keys" / "log")]
         return shlex.split(self.log_signer) or own
+
+    @property
+    def stating(self) -> Rules:
+        """What holds for relations that professionals state."""
+        roles = tuple(role.strip().casefold() for role in self.stated_roles.split(",") if role.strip())
+        return Rules(self.stated_days, self.stated_most, roles)
 
     @property
     def address(self) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": "keys",
     "source": "source",
     "client": "client",
+    "follow-ups": "follow_ups",
     "verify-log": "verify_log",
 }
 """Which module has each command: one that has an `app` has commands of its own."""

@@ -106,7 +106,7 @@ def _permit(kind: Kind, parts: LiteralString) -> LiteralString:
     if kind == "professional":
         return (
             "select rule, evidence from (" + _relation("t.pid", parts) + ") e"
-            " order by (rule = 'break-glass') desc, until desc, evidence limit 1"
+            " order by (rule = 'break-glass') desc, (rule = 'stated'), until desc, evidence limit 1"
         )
     if kind == "source":
         return "select 'own delivery' as rule, null::bigint as evidence where t.pid is not null"

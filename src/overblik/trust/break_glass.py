@@ -30,12 +30,13 @@ async def break_glass(
     """Open one person's record to one professional, and return until when; NotFound, and logged, where there is none.
 
     Whatever is or is not hidden in the record, the answer is the same. `proved_at` (by the machine's clock) is when
-    the professional last showed who they are, where their session knows.
+    the professional last showed who they are, where their session knows; otherwise their token says so.
     """
     require(caller, "read")
     if caller.kind != "professional" or not caller.org or caller.purpose != "TREAT":
         raise Forbidden("break-glass-not-for-you", "Only a professional who treats, signed in at a unit, can do this.")
-    if proved_at is not None and datetime.now(UTC) - proved_at > PROVED:
+    proved_at = proved_at or caller.proved_at
+    if proved_at is None or datetime.now(UTC) - proved_at > PROVED:
         raise Forbidden("proof-needed", "Show once more who you are; then break the glass.")
     reason = reason.strip()
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
@@ -56,6 +57,8 @@ async def break_glass(
         if found:
             params = {"pid": pid, "org": caller.org, "person": caller.id, "now": now, "until": now + LASTS}
             await transaction.run(sql("break_glass"), params)
+            after = {"pid": pid, "kind": "break-glass", "basis": "", "until": now + LASTS}
+            await transaction.run(sql("put_follow_up"), shared | after)
     if not found:
         raise NotFound
     return now + LASTS

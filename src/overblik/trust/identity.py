@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime  # noqa: TC003 - msgspec reads the fields of Caller
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from msgspec import Struct, field
@@ -11,9 +12,6 @@ from msgspec.structs import replace
 from overblik.fhir.errors import Forbidden
 from overblik.fhir.identifiers import CPR
 from overblik.trust.scopes import EVERYTHING, Reach
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Kind = Literal["citizen", "proxy", "professional", "source", "system"]
 Purpose = Literal["TREAT", "PATRQT", "FAMRQT", "HSYSADMIN", "BTG"]
@@ -34,7 +32,7 @@ class Caller(Struct, frozen=True):
     of a professional, the name of a source.
     `organisations` are those a registered source speaks for; None stands for a test gateway, which
     delivers for any sender. `app` is through which app the person asks, and `reach` how far that one
-    reaches; None is as far as the person.
+    reaches; None is as far as the person. `proved_at` is when a token's person showed who they are (`auth_time`).
     """
 
     kind: Kind
@@ -51,6 +49,7 @@ class Caller(Struct, frozen=True):
     channel: str = "api"
     app: str = ""
     reach: Reach | None = None
+    proved_at: datetime | None = None
     request: UUID = field(default_factory=uuid4)
 
     @property

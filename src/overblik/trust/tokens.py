@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from joserfc import jwt
@@ -29,6 +30,7 @@ ISSUER = "urn:overblik:test-issuer"
 AUDIENCE = "urn:overblik"
 LIFETIME = 12 * 3600
 MOST_KNOWN = 10_000
+_FAR = 2**33
 TEST_MODES = frozenset({"demo", "test"})
 
 
@@ -77,7 +79,7 @@ class TestIssuer:
             "exp": now + LIFETIME,
             "jti": secrets.token_hex(8),
         }
-        return {**claims, **stamp}
+        return {"auth_time": now, **claims, **stamp}
 
     async def _caller(self, claims: dict[str, Any]) -> Caller:
         now = int(time.time())
@@ -118,7 +120,13 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         organisations=organisations,
         app=str(claims.get("app", "")),
         reach=await _reach(claims, database),
+        proved_at=_proved(claims.get("auth_time")),
     )
+
+
+def _proved(stated: object) -> datetime | None:
+    """Return when a token says that its person showed who they are."""
+    return datetime.fromtimestamp(stated, UTC) if isinstance(stated, int) and 0 < stated < _FAR else None
 
 
 async def _reach(claims: dict[str, Any], database: Database) -> Reach | None:

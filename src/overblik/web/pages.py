@@ -17,7 +17,6 @@ from overblik.overview.context import Context
 from overblik.overview.sections.master_data import Person, master_data
 from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.trust.log.proofs import own_log
-from overblik.trust.relations import relations as relations_of
 from overblik.web.forms import own_form
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
@@ -104,18 +103,6 @@ def _as_of(site: Site, request: Request) -> datetime | None:
     wide = interval.end - interval.start >= timedelta(minutes=1)
     moment = interval.end - _AN_INSTANT if wide else interval.start
     return moment if moment < site.door.clock.now() else None
-
-
-async def relations(site: Site, request: Request, session: Session) -> Response:
-    """Under which relations the professional works, on what evidence, until when."""
-    if session.caller.kind != "professional":
-        raise NotFound
-    now = site.door.clock.now()
-    found = [
-        (record.patient_id, master_data(Context(record, session.caller, now, site.directory.find)).person, mine)
-        for record, mine in await relations_of(site.door, session.caller)
-    ]
-    return site.page("relations.html", request, session=session, found=found)
 
 
 async def log(site: Site, request: Request, session: Session) -> Response:

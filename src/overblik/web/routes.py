@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
 from overblik.trust.seen import collecting
-from overblik.web import authorize, blocking, live, oauth, pages, provider, proxies, sign_in, sign_ins
+from overblik.web import authorize, blocking, live, oauth, pages, provider, proxies, relations, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
 
@@ -39,7 +39,9 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/s/{slot}/patient/{id}", pages.patient),
     ("GET", "/s/{slot}/patient/{id}/block", blocking.entered),
     ("POST", "/s/{slot}/patient/{id}/block/set", blocking.enter),
-    ("GET", "/s/{slot}/relations", pages.relations),
+    ("GET", "/s/{slot}/relations", relations.relations),
+    ("POST", "/s/{slot}/relations/state", relations.state),
+    ("POST", "/s/{slot}/relations/follow-up", relations.followed_up),
     ("GET", "/s/{slot}/log", pages.log),
     ("GET", "/s/{slot}/log/file", pages.log_file),
     ("GET", "/s/{slot}/raw/{id}", pages.raw),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from overblik.trust.seal import Seal
     from overblik.trust.sessions import Session, Sessions
     from overblik.trust.smart.server import AuthorizationServer
+    from overblik.trust.stated import Rules
     from overblik.trust.watching import Watcher
     from overblik.trust.writer import Writer
 
@@ -81,6 +82,7 @@ class Site:
     heads: Heads
     watcher: Watcher
     marks: Seal
+    stating: Rules
     mode: str
     secure: bool = False
     templates: Environment = field(default_factory=environment)

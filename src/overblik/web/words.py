@@ -255,6 +255,8 @@ RULES = {
     "gp": "Egen læge",
     "course": "Igangværende forløb",
     "break-glass": "Værdispring",
+    "stated": "Oplyst af fagpersonen selv, skal bekræftes",
+    "follow-up": "Opfølgning",
     "own delivery": "Leverer oplysninger",
     "system": "Systemdrift",
     "none": "Ingen behandlingsrelation",
@@ -278,6 +280,10 @@ ACTIONS = {
     "delete": "slettede",
     "transaction": "leverede oplysninger",
     "break glass": "brugte værdispring",
+    "state relation": "oplyste selv at behandle dig; det skal bekræftes",
+    "relation unconfirmed": "en fagperson her oplyste selv at behandle dig, og intet har bekræftet det inden fristen",
+    "follow up": "fulgte op på, at en kollega så dine oplysninger",
+    "follow-ups": "så enhedens opfølgninger",
     "blocks": "så sine spærringer",
     "proxies": "så sine fuldmagter",
     "relations": "så, hvem enheden har behandlingsrelation til",
@@ -287,6 +293,12 @@ ACTIONS = {
     "grant": "gav en fuldmagt",
     "revoke": "tilbagekaldte en fuldmagt",
     "refused": "blev afvist",
+}
+BASES = {
+    "here": "Borgeren er her nu",
+    "referred": "En henvisning er på vej",
+    "taken-over": "Vi har overtaget fra en anden enhed",
+    "appointment": "En aftale er ved at blive lavet",
 }
 CHANNELS = {"web": "Overbliks sider", "api": "Et fagsystem"}
 PURPOSES = {

@@ -1,0 +1,30 @@
+"""`overblik follow-ups`: what units have not followed up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from overblik.cli.console import err, out
+from overblik.cli.opened import with_runtime
+from overblik.trust.follow_up import waiting
+
+if TYPE_CHECKING:
+    from overblik.app.runtime import Runtime
+
+
+def follow_ups() -> None:
+    """List broken glass and unconfirmed relations that nobody at the unit has dealt with; no patient is named."""
+
+    async def run(runtime: Runtime) -> list[Any]:
+        return await waiting(runtime.database)
+
+    found = with_runtime(run)
+    for row in found:
+        state = "unconfirmed since" if row.alerted_at else "open since"
+        out.print(
+            f"{row.fid}  {row.kind:11}  {state} {row.alerted_at or row.at:%Y-%m-%d %H:%M}  "
+            f"{row.org_name} ({row.org})  {row.person_name} ({row.person})",
+            markup=False,
+            soft_wrap=True,
+        )
+    err.print(f"{len(found)} to be followed up.", markup=False)
