@@ -171,6 +171,12 @@ class Maker:
         target = self.draw(st.none() | st.sampled_from(known) | logical)
         return {"reference": target} if isinstance(target, str) else target
 
+    def whole(self, kind: str) -> Json | None:
+        """Refer to what one of a type is part of: often to the last made, so that some have several levels."""
+        known = self.made.get(kind, [])
+        often: bool = self.draw(st.booleans())
+        return {"reference": f"{kind}/{known[-1]}"} if known and often else self.reference(kind)
+
     def references(self, *types: str) -> list[Json] | None:
         """Refer to some."""
         found = [r for r in (self.reference(*types) for _ in range(self.draw(st.integers(0, 2)))) if r]
@@ -242,7 +248,7 @@ class Maker:
             "participant": [{"individual": r} for r in self.references("Practitioner") or ()],
             "diagnosis": [{"condition": r} for r in self.references("Condition") or ()],
             "reasonReference": self.references("Condition", "Observation"),
-            "partOf": self.reference("Encounter"),
+            "partOf": self.whole("Encounter"),
             "location": [{"location": r} for r in self.references("Location") or ()],
         }
         return resource | {k: v for k, v in linked.items() if v}
@@ -263,7 +269,7 @@ class Maker:
             name=words, alias=some(words), active=maybe(st.booleans()), type=some(concepts, 1),
             identifier=some(identifiers), address=some(addresses, 1),
         ))  # fmt: skip
-        above = self.reference("Organization")
+        above = self.whole("Organization")
         return resource | ({"partOf": above} if above else {})
 
     def Location(self) -> Json:
@@ -273,7 +279,7 @@ class Maker:
             status=st.sampled_from(("active", "inactive")), name=maybe(words), position=maybe(place),
             identifier=some(identifiers),
         ))  # fmt: skip
-        linked = {"managingOrganization": self.reference("Organization"), "partOf": self.reference("Location")}
+        linked = {"managingOrganization": self.reference("Organization"), "partOf": self.whole("Location")}
         return resource | {k: v for k, v in linked.items() if v}
 
     def Practitioner(self) -> Json:
@@ -294,7 +300,7 @@ class Maker:
         return resource | ({"meta": meta} if meta else {})
 
 
-SHARED_FIRST = ("Organization", "Practitioner", "Organization", "Location", "Location")
+SHARED_FIRST = ("Organization", "Practitioner", "Organization", "Location", "Location", "Location")
 OF_PATIENTS = ("Observation", "Condition", "Encounter", "RiskAssessment")
 
 

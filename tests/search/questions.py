@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.search.evaluate import PART_OF, unversioned
+from tests.search.evaluate import PART_OF, downwards, unversioned, upwards
 from tests.search.filters import draw_filter
 from tests.search.paths import COMPOSITES, PARAMS, SHARED, Param, found, walk
 from tests.search.people import CODINGS, DATES, INSTANTS, NUMBERS, PLACES, SYSTEMS, URLS, WORDS, Ids
@@ -230,14 +230,21 @@ class Asker:
             (name, f"http://test/fhir/{target}/{identifier}"),
             (name, f"http://other/fhir/{target}/{identifier}"),
         ]
-        levels = [one for one in param.targets if one in PART_OF]
-        if len(levels) == 1:
-            known = self.pick([*self.named[levels[0]], f"{self.ids.seen}.none"]) if target not in levels else identifier
-            named = self.pick((known, f"{levels[0]}/{known}", f"http://test/fhir/{levels[0]}/{known}"))
-            forms += [(f"{name}:{way}", named) for way in ("below", "above")] * 2
+        if len(levels := [one for one in param.targets if one in PART_OF]) == 1:
+            forms += [self.level(name, levels[0], said)] * 3
         if name not in {"patient", "subject"}:
             forms += [(f"{name}:identifier", self.pick((*(f"{s}|1" for s in SYSTEMS), "1", "urn:x|")))]
         return self.pick(forms)
+
+    def level(self, name: str, kind: str, said: list[str]) -> tuple[str, str]:
+        """Draw a place in a hierarchy, mostly one on the way that what is said lies on."""
+        way = self.pick(("below", "above"))
+        known = [f"{kind}/{identifier}" for identifier in (*self.named[kind], f"{self.ids.seen}.none")]
+        own = [one for one in map(unversioned, said) if one in known]
+        if own:
+            known = sorted((upwards if way == "below" else downwards)(self.population, self.pick(own)))
+        named = self.pick(known)
+        return f"{name}:{way}", self.pick((named, named.partition("/")[2], f"http://test/fhir/{named}"))
 
 
 def name_of(resource: Json) -> str:

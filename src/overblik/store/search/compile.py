@@ -309,7 +309,7 @@ def compile_shared_count(query: Query, key: bytes, most: int) -> Compiled:
     )
 
 
-def _criteria(query: Query, scope: Scope, answered: Criterion | None = None) -> tuple[LiteralString, dict[str, Any]]:
+def _criteria(query: Query, scope: Scope, answered: tuple[Criterion, ...] = ()) -> tuple[LiteralString, dict[str, Any]]:
     """Return the criteria as conditions that no index is chosen by.
 
     Inside a case, PostgreSQL expects every other row to pass, and goes on in the order that was chosen.
@@ -317,7 +317,7 @@ def _criteria(query: Query, scope: Scope, answered: Criterion | None = None) -> 
     text: LiteralString = ""
     params: dict[str, Any] = {}
     for name, criterion in zip(_NAMES[: len(query.criteria)], query.criteria, strict=True):
-        if criterion is answered:
+        if any(criterion is one for one in answered):
             continue
         found = condition(criterion, scope)
         # Only what is visible is read for its words: how long that takes, and how it fails, would tell of the rest.

@@ -27,7 +27,8 @@ from overblik.fhir.index.parameters import headline_date, headline_token
 from overblik.fhir.query import Chain, Dates, Either, Has, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
 from overblik.store.search.common import COMMON
 from overblik.store.search.conditions import condition, digests, record_of
-from overblik.store.search.leads import FROM, UNTIL, earlier, lead_of_patients, lead_of_step
+from overblik.store.search.implied import implied
+from overblik.store.search.leads import BEGINS, FROM, UNTIL, beginning, lead_of_patients, lead_of_step
 from overblik.store.search.narrow import among, test_of
 from overblik.store.search.scope import DIGITS
 
@@ -50,7 +51,7 @@ class Source:
 class Driver:
     """The sources of a search with their parameters; `record` selects the records of a patient.
 
-    `answers` is the criterion that the driver meets by itself; every other stands as a condition too. With
+    `answers` are the criteria that the driver meets by itself; every other stands as a condition too. With
     `either`, the records are those the unit has a relation to, and the sources are for where they are many.
     `many` asks whether more rows match than a search of them all should collect, and `match` is then the
     condition under which one of the newest matches.
@@ -60,7 +61,7 @@ class Driver:
     sources: list[Source] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     record: LiteralString = ""
-    answers: Criterion | None = None
+    answers: tuple[Criterion, ...] = ()
     either: bool = False
     many: LiteralString = ""
     match: LiteralString = ""
@@ -102,8 +103,8 @@ def choose(query: Query, scope: Scope) -> Driver:
 
 def _many(query: Query, scope: Scope) -> bool:
     """Say whether the headline token of a search stands in a good part of all rows."""
-    coded = [c for c in query.criteria if isinstance(c, Tokens) and c.param == headline_token(scope.type)]
-    return any(COMMON.has(c, scope) for c in coded)
+    coded = [c for c in (*query.criteria, *implied(query.criteria, scope)) if isinstance(c, Tokens)]
+    return any(COMMON.has(c, scope) for c in coded if c.param == headline_token(scope.type))
 
 
 def _by_ids(criterion: Ids) -> Driver:
@@ -115,7 +116,7 @@ def _by_ids(criterion: Ids) -> Driver:
 def _of_record(patients: Patients, scope: Scope) -> Driver:
     who = record_of(patients, scope)
     params = {"d" + name: value for name, value in who.params.items()}
-    return Driver("record", params=params, record=who.text.replace("{p}", "d"), answers=patients)
+    return Driver("record", params=params, record=who.text.replace("{p}", "d"), answers=(patients,))
 
 
 def _of_matching(patients: Patients, scope: Scope) -> Driver | None:
@@ -124,7 +125,7 @@ def _of_matching(patients: Patients, scope: Scope) -> Driver | None:
     if found is None:
         return None
     found = found.under("d")
-    driver = Driver("record", params=found.params, record=found.text, answers=patients)
+    driver = Driver("record", params=found.params, record=found.text, answers=(patients,))
     if found.many and scope.kind != "professional":
         each = condition(patients, scope)
         driver.params |= {"dm" + name: value for name, value in each.params.items()}
@@ -134,8 +135,9 @@ def _of_matching(patients: Patients, scope: Scope) -> Driver | None:
 
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     """Choose for a search over all records."""
-    coded = [c for c in criteria if isinstance(c, Tokens | Links)]
-    rare = [found for c in criteria if (found := _rare(c, scope)) is not None]
+    composed = list(implied(criteria, scope))
+    coded = [*(c for c in criteria if isinstance(c, Tokens | Links)), *composed]
+    rare = [found for c in (*criteria, *composed) if (found := _rare(c, scope)) is not None]
     if rare:
         return _by_tokens(rare)
     texts = [c for c in criteria if isinstance(c, Strings)]
@@ -204,11 +206,12 @@ def _by_texts(texts: list[Strings], scope: Scope) -> Driver:
     one = tests[0].text.replace("{p}", "d").replace("{x}", "x")
     params = {"d" + name: value for name, value in tests[0].params.items()}
     among: LiteralString = _TYPED + "(r.pid, r.rid) in (" + _WITH + one
-    driver = Driver("rows", [Source("resource r", among + ")", _UNORDERED)], params, answers=texts[0])
+    driver = Driver("rows", [Source("resource r", among + ")", _UNORDERED)], params, answers=(texts[0],))
     if len(texts) > 1 and texts[1].how in _INDEXED:
         other = tests[1].text.replace("{p}", "dt").replace("{x}", "x")
         driver.sources = [Source("resource r", among + " intersect " + _WITH + other + ")", _UNORDERED)]
         driver.params |= {"dt" + name: value for name, value in tests[1].params.items()}
+        driver.answers = tuple(texts[:2])
     elif scope.kind != "professional":
         many: LiteralString = "exists (select from index_string x where " + one + " offset %(collected)s::bigint)"
         # With an offset PostgreSQL looks for each row that is walked; it would collect all that match otherwise.
@@ -269,8 +272,8 @@ def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list
     """Bound a driver's order by ranges of the headline date.
 
     A row that matches begins before the range ends. Where the columns hold its date it is at most
-    `WIDEST` wide, so it begins that long before the range at the earliest. What the columns do not hold
-    has an index of its own, of few rows, and is tried row by row.
+    `WIDEST` wide, so it begins that long before the range at the earliest, or within it where it must
+    lie there. What the columns do not hold has an index of its own, of few rows, and is tried row by row.
     """
     until = [c.values[0][1].end for c in dated if c.values[0][0] in UNTIL]
     since = [c for c in dated if c.values[0][0] in FROM]
@@ -280,8 +283,8 @@ def _dated(name: str, sources: list[Source], params: dict[str, Any], dated: list
     if since:
         near: LiteralString = " and r.sort_to is not null and r.sort_at >= %(d_from)s"
         wide: LiteralString = " and r.sort_to is null"
-        params["d_from"] = earlier(max(c.values[0][1].start for c in since))
-        begins = [c.values[0][1].start for c in since if c.values[0][0] in {"eq", "sa"}]
+        params["d_from"] = max(beginning(*c.values[0]) for c in since)
+        begins = [c.values[0][1].start for c in since if c.values[0][0] in BEGINS]
         if begins:
             wide = " and r.sort_to is null and r.sort_at >= %(d_begins)s"
             params["d_begins"] = max(begins)

@@ -22,8 +22,11 @@ from overblik.store.visibility import visible
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from overblik.fhir.dates import Interval
     from overblik.fhir.query import Criterion, Patients
 
+BEGINS = frozenset({"eq", "sa"})
+"""Prefixes by which what matches begins in the range asked for, or after it."""
 FROM = frozenset({"eq", "gt", "ge", "sa", "ap"})
 UNTIL = frozenset({"eq", "lt", "le", "eb", "ap"})
 
@@ -124,18 +127,18 @@ def _by_date(criterion: Dates, scope: Scope) -> Lead:
     found = among(criterion, scope)
     if criterion.param != headline_date(scope.type):
         return Lead(found.text.replace("{r}", scope.row), found.params, _many(criterion, scope))
-    ((_, interval),) = criterion.values
+    ((prefix, interval),) = criterion.values
     test = test_of(criterion, scope)
     rows: LiteralString = "select x.pid, x.rid from index_date x where " + test.text.replace("{x}", "x")
     exact = condition(criterion, scope)
     text: LiteralString = "(y.pid, y.rid) in (" + _NEAR + " union all " + rows + ") and " + exact.text
-    params = test.params | exact.params | {"_from": earlier(interval.start), "_until": interval.end}
+    params = test.params | exact.params | {"_from": beginning(prefix, interval), "_until": interval.end}
     return Lead(text, params, "exists (" + _NEAR + " offset %(collected)s::bigint)")
 
 
-def earlier(moment: datetime) -> datetime:
-    """Return when a row begins at the earliest whose columns hold a date that reaches to a moment."""
+def beginning(prefix: str, interval: Interval) -> datetime:
+    """Return when a row begins at the earliest whose columns hold a date that matches."""
     try:
-        return moment - WIDEST
+        return interval.start if prefix in BEGINS else interval.start - WIDEST
     except OverflowError:
-        return moment
+        return interval.start
