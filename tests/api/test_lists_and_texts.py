@@ -94,6 +94,9 @@ async def test_a_list_stands_for_its_members(world: World) -> None:
         "hip", "weight"]  # fmt: skip
     refused = await world.get("/Observation?_list=$current-problems", world.source())
     assert refused.status_code == 400
+    long = (await world.post("/List", world.source(), {**body, "entry": [entry("hip")] * 2_001})).json()["id"]
+    refused = await world.get(f"/Observation?_list={long}", world.source())
+    assert (refused.status_code, "search-by-too-large" in refused.text) == (422, True)
 
 
 async def test_a_hidden_list_answers_as_one_that_is_not_there(world: World) -> None:
@@ -140,3 +143,7 @@ async def test_a_form_is_bounded(world: World) -> None:
     form = {**world.source(), "Content-Type": "application/x-www-form-urlencoded"}
     response = await world.http.post("/fhir/Observation/_search", headers=form, content=b"code=" + b"x" * 300_000)
     assert response.status_code == 413
+    for sent, headers in ((b"a=&" * 201, form | {"Prefer": "handling=lenient"}), (b"_sort=x&" * 201, form)):
+        for path in ("Observation/_search", "_search?_type=Observation,Condition"):
+            response = await world.http.post(f"/fhir/{path}", headers=headers, content=sent)
+            assert (response.status_code, "search-too-long" in response.text) == (400, True), path

@@ -91,3 +91,30 @@ async def test_the_next_page_asks_the_same(written: World) -> None:
         seen += [e["resource"]["id"] for e in page["entry"]]
         path = {x["relation"]: x["url"] for x in page["link"]}.get("next", "").removeprefix("http://test/fhir")
     assert sorted(seen) == ["acme.active", "acme.relapse"]
+
+
+DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+"""The largest system that comes with R4: 3156 codes."""
+TOO_MUCH: list[tuple[str, dict[str, Any]]] = [
+    ("includes", {"include": [{"system": CLINICAL}, *[{"system": DICOM}] * 100], "exclude": [{"system": DICOM}]}),
+    ("excludes", {"include": [{"system": CLINICAL}], "exclude": [{"system": DICOM}] * 100}),
+    ("filters", {"include": [{"system": DICOM, "filter": [BELOW] * 100}]}),
+    ("sets", {"include": [{"valueSet": ["http://hl7.org/fhir/ValueSet/condition-clinical"] * 10_000}]}),
+]
+
+
+async def test_a_value_set_that_is_made_of_too_much_is_not_expanded(world: World) -> None:
+    """Somebody could hold one here that kept a worker busy for minutes, whenever anybody named it."""
+    made = [{**held(name, f"http://acme/{name}", "1"), "compose": compose} for name, compose in TOO_MUCH]
+    coded = {**held("listed", "http://acme/l", "1"), "compose": {"include": [{"system": CLINICAL, "concept": [
+        {"_code": {"extension": [{"url": "http://acme/x", "valueString": "y"}]}}]}]}}  # fmt: skip
+    large = {**held("large", "http://acme/large", "1"), "description": "x" * 2_000_000}
+    entries = [entry("PUT", f"ValueSet/{r['id']}", r) for r in (*made, coded, large)]
+    assert (await world.post("", world.source("acme"), bundle(*entries))).status_code == 200
+    for name, _ in TOO_MUCH:
+        response = await world.get(f"/Condition?clinical-status:in=ValueSet/acme.{name}", world.source("acme"))
+        assert (response.status_code, "terminology-unknown" in response.text) == (400, True), name
+    many = ",".join(["ValueSet/acme.listed"] * 20)
+    assert (await world.get(f"/Condition?clinical-status:in={many}", world.source("acme"))).status_code == 200
+    response = await world.get("/Condition?clinical-status:in=http://acme/large", world.source("acme"))
+    assert (response.status_code, "search-by-too-large" in response.text) == (422, True)

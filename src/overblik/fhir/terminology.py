@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from importlib import resources
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
 MOST_CODES = 2_000
 """Codes of a value set that is searched by."""
-MOST_RULES = 200
+MOST_LOOKED_AT = 40_000
+"""Codes that are looked at to expand all the ValueSets held here that one search names."""
 MOST_DEPTH = 6
 """Value sets that a value set is made of, one within the other."""
 Codes = frozenset[tuple[str, str]]
@@ -42,14 +42,34 @@ class System(NamedTuple):
     above: dict[str, tuple[str, ...]]
 
 
-_NONE: Mapping[str, Json] = MappingProxyType({})
-_held: ContextVar[Mapping[str, Json]] = ContextVar("value sets", default=_NONE)
+class _Held:
+    """ValueSets by the names they were asked for: each is expanded once, and all of them within one bound."""
+
+    def __init__(self, value_sets: Mapping[str, Json]) -> None:
+        self.value_sets = value_sets
+        self._codes: dict[str, Codes] = {}
+        self._left = MOST_LOOKED_AT
+
+    def codes(self, name: str) -> Codes:
+        """Return the codes of one of them; raise NotLoaded."""
+        if name not in self._codes:
+            self._codes[name] = _expanded(rules(self.value_sets[name]), name, (), self)
+        return self._codes[name]
+
+    def look(self, codes: int, name: str) -> None:
+        """Count codes that are looked at; raise NotLoaded where they are too many."""
+        self._left -= codes
+        if self._left < 0:
+            raise NotLoaded(f"{name[:100]} is made of too much to be expanded.")
+
+
+_held: ContextVar[_Held | None] = ContextVar("value sets", default=None)
 
 
 @contextmanager
 def holding(value_sets: Mapping[str, Json]) -> Iterator[None]:
     """Let these ValueSets be known inside the block, by the names they were asked for."""
-    token = _held.set(value_sets)
+    token = _held.set(_Held(value_sets))
     try:
         yield
     finally:
@@ -65,10 +85,8 @@ def knows(canonical: str) -> bool:
 
 def value_set(canonical: str) -> Codes:
     """Return the codes of a value set, by `url` or `url|version`; raise NotLoaded."""
-    if (given := _held.get().get(canonical)) is not None:
-        found = _expanded(rules(given), canonical, ())
-    else:
-        found = _defined(canonical)
+    held = _held.get()
+    found = held.codes(canonical) if held is not None and canonical in held.value_sets else _defined(canonical)
     if len(found) > MOST_CODES:
         raise NotLoaded(f"{canonical[:100]} has more than {MOST_CODES} codes.")
     return found
@@ -88,17 +106,19 @@ def rules(resource: Json) -> Json:
     if excluded := composed.get("exclude"):
         found["ex"] = [_rule(part) for part in excluded]
     if not found["in"]:
-        listed = list(_contained(resource.get("expansion", {}).get("contains", [])))
-        found["in"] = [{"s": system, "c": [code]} for system, code in dict.fromkeys(listed)]
+        listed: dict[str, list[str]] = {}
+        for system, code in _contained(resource.get("expansion", {}).get("contains", [])):
+            listed.setdefault(system, []).append(code)
+        found["in"] = [{"s": system, "c": codes} for system, codes in listed.items()]
     return found
 
 
 def _rule(part: Json) -> Json:
     said: Json = {"s": part.get("system", "")}
     if "concept" in part:
-        said["c"] = [concept["code"] for concept in part["concept"]]
+        said["c"] = [concept["code"] for concept in part["concept"] if "code" in concept]
     if "filter" in part:
-        said["f"] = [[one["property"], one["op"], one.get("value", "")] for one in part["filter"]]
+        said["f"] = [[one.get(name, "") for name in ("property", "op", "value")] for one in part["filter"]]
     if "valueSet" in part:
         said["u"] = part["valueSet"]
     return said
@@ -111,38 +131,50 @@ def _contained(entries: list[Json]) -> Iterator[tuple[str, str]]:
         yield from _contained(entry.get("contains", []))
 
 
-def _expanded(said: Json, name: str, within: tuple[str, ...]) -> Codes:
-    if name in within or len(within) >= MOST_DEPTH or len(said["in"]) > max(MOST_RULES, MOST_CODES):
+def _expanded(said: Json, name: str, within: tuple[str, ...], held: _Held | None = None) -> Codes:
+    """Return the codes of some rules; what is `held` here, and not defined, is bounded."""
+    if name in within or len(within) >= MOST_DEPTH:
         raise NotLoaded(f"{name[:100]} is made of too much to be expanded.")
     if not said["in"]:
         raise NotLoaded(f"{name[:100]} does not say which codes it has.")
     found: set[tuple[str, str]] = set()
     for part in said["in"]:
-        found |= _codes(part, name, within)
+        found |= _codes(part, name, within, held)
     for part in said.get("ex", ()):
-        found -= _codes(part, name, within)
+        found -= _codes(part, name, within, held)
     return frozenset(found)
 
 
-def _codes(part: Json, name: str, within: tuple[str, ...]) -> Codes:
+def _codes(part: Json, name: str, within: tuple[str, ...], held: _Held | None) -> Codes:
     """Return the codes that one rule names: all its conditions hold."""
-    sets = [_defined(str(url), (*within, name)) for url in part.get("u", ())]
+    sets: list[Codes] = []
+    for url in part.get("u", ()):
+        sets.append(_defined(str(url), (*within, name)))
+        _look(held, len(sets[-1]), name)
     if part["s"]:
-        sets.append(frozenset((part["s"], code) for code in _of_system(part, name)))
+        sets.append(frozenset((part["s"], code) for code in _of_system(part, name, held)))
     if not sets:
         raise NotLoaded(f"{name[:100]} has a rule that names no system.")
     return frozenset.intersection(*sets)
 
 
-def _of_system(part: Json, name: str) -> set[str]:
+def _look(held: _Held | None, codes: int, name: str) -> None:
+    if held is not None:
+        held.look(codes + 1, name)
+
+
+def _of_system(part: Json, name: str, held: _Held | None) -> set[str]:
     url = part["s"]
     if "c" in part:
+        _look(held, len(part["c"]), name)
         return set(part["c"])
     known = _system(url)
     if known is None:
         raise NotLoaded(f"{name[:100]} needs {url}, which is not loaded; ask for the codes themselves.")
+    _look(held, len(known.below), name)
     found = set(known.below)
     for prop, operator, value in part.get("f", ()):
+        _look(held, len(known.below), name)
         if prop not in {"concept", "code"} or operator not in _FILTERS:
             raise NotLoaded(f"{name[:100]} picks codes by {prop} {operator}, which is not done here.")
         inside = set(below(url, value)) if value in known.below else set()

@@ -13,7 +13,7 @@ from overblik.api.http import bundle_response, found_entries, require_json_answe
 from overblik.api.parameters import query_string
 from overblik.fhir import terminology
 from overblik.fhir.definitions import r4
-from overblik.fhir.errors import Gone, Malformed, NotFound
+from overblik.fhir.errors import Gone, Malformed, NotFound, Unprocessable
 from overblik.fhir.index.catalogue import STANDARD, using
 from overblik.fhir.query import MOST_CRITERIA, Ids, named_sets, parse_query
 from overblik.fhir.query.includes import INCLUDES
@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
+    from overblik.trust.access import Disclosed
 
 MOST_LISTS = 10
 _LOOKED_UP = ("_list", "_filter", ":in", ":not-in", ":above", ":below")
 """Ends of parameters that may name what is to be looked up before a search can be parsed."""
 _REMEMBERED = 300
 """Characters of a search that is worth remembering."""
+MOST_MEMBERS = 2_000
+"""Entries of one List that is searched by."""
+MOST_BYTES = 2_000_000
+"""Bytes of a List or ValueSet that is read for a search."""
 _FORM = frozenset({"_format", "_pretty", "_summary", "_elements"})
 """Parameters that a next page repeats, so that it looks as the first one does."""
 
@@ -125,7 +130,7 @@ async def _value_sets(services: Services, request: Request, pairs: list[tuple[st
         kind, _, known = name.removeprefix(f"{request.base}/").partition("/")
         if kind == "ValueSet":
             with suppress(NotFound, Gone):
-                found[name] = (await services.door.read(request.caller, "ValueSet", known)).json()
+                found[name] = _parsed(await services.door.read(request.caller, "ValueSet", known))
             continue
         url, _, version = name.partition("|")
         query = parse_query("ValueSet", [("url", url), ("version", version), ("_count", "2")])
@@ -134,8 +139,16 @@ async def _value_sets(services: Services, request: Request, pairs: list[tuple[st
             text = f"There are several value sets {url[:100]} here; say which as ValueSet/id or by |version."
             raise Malformed("terminology-unknown", text, expression="http.url")
         if held:
-            found[name] = held[0].json()
+            found[name] = _parsed(held[0])
     return found
+
+
+def _parsed(found: Disclosed) -> Json:
+    """Return a List or ValueSet that a search needs, if it is not too large to be looked through for one."""
+    if len(found.body or b"") > MOST_BYTES:
+        text = f"This {found.type} is over {MOST_BYTES // 1_000_000} MB, which is too much to search by."
+        raise Unprocessable("search-by-too-large", text, kind="too-costly", expression="http.url")
+    return found.json()
 
 
 async def _members(
@@ -152,7 +165,11 @@ async def _members(
             found = await services.door.read(request.caller, "List", name)
     except (NotFound, Gone):
         return ()
-    items = (entry.get("item", {}) for entry in found.json().get("entry", ()) if not entry.get("deleted"))
+    entries = _parsed(found).get("entry", ())
+    if len(entries) > MOST_MEMBERS:
+        text = f"A List that is searched by has at most {MOST_MEMBERS} entries; this one has more."
+        raise Unprocessable("search-by-too-large", text, kind="too-costly", expression="http._list")
+    items = (entry.get("item", {}) for entry in entries if not entry.get("deleted"))
     members = (parse_reference(str(item.get("reference", ""))) for item in items)
     return tuple(dict.fromkeys(one.id for one in members if one is not None and one.type == kind and not one.base))
 

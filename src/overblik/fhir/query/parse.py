@@ -20,10 +20,12 @@ from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, tot
 from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, FullText, Query, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from overblik.fhir.index.catalogue import Custom
 
+MOST_PAIRS = 200
+"""Parameters of a search, those that are unknown or empty with them; each is read, and many are told of."""
 _CONTROL = re.compile(r"[\x00-\x1f]")
 """No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
 
@@ -38,7 +40,7 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
     issues: list[Issue] = []
     followed: list[tuple[Include, ...]] = []
     result: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in _bounded(pairs):
         if name in RESULT or (name == "_sort" and sort(resource_type, value)):
             _only(name, result)
             result[name] = value
@@ -78,6 +80,13 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
         tuple(dict.fromkeys(include for asked in followed for include in asked)),
     )
     return replace(query, catalogue=catalogue_for(query)) if used().by_type else query
+
+
+def _bounded(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for number, pair in enumerate(pairs):
+        if number == MOST_PAIRS:
+            raise Malformed("search-too-long", f"At most {MOST_PAIRS} parameters at once, of whatever kind.")
+        yield pair
 
 
 def _only(name: str, known: dict[str, str]) -> None:
