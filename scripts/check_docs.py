@@ -20,6 +20,7 @@ _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CASE = re.compile(r"^\| ([A-Z]\d\d) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+_THREAT = re.compile(r"^\| [STRIDE] \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
 _FILE = re.compile(r"`((?:[a-z0-9_]+/)*test_[a-z0-9_]+\.py)`")
 _NAMED = re.compile(r"`tests/((?:[a-z0-9_]+/)*[a-z0-9_]+\.py)(?:::(test_[a-z0-9_]+))?`")
 _RAISED = frozenset({
@@ -141,6 +142,17 @@ def _cases() -> list[str]:
     return found
 
 
+def _threats() -> list[str]:
+    """Check that every threat has a test, and that each row it goes by has some."""
+    found, known = [], {row for row, files in cases().items() if files}
+    for threat, said in _THREAT.findall((DOCS / "threat-model.md").read_text(encoding="utf-8")):
+        rows = re.findall(r"\b[A-Z]\d\d\b", said)
+        found += [f"docs/threat-model.md: {row} has no test ({threat})" for row in rows if row not in known]
+        if not rows and "`tests/" not in said:
+            found.append(f"docs/threat-model.md: no test is named for {threat!r}")
+    return found
+
+
 def _tests_named() -> list[str]:
     """Check that the tests and files of tests that a page names exist."""
     found = []
@@ -159,6 +171,7 @@ def problems() -> list[str]:
         *_broken_links(),
         *_commands(),
         *_cases(),
+        *_threats(),
         *_tests_named(),
     ]
 
