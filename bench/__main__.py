@@ -5,6 +5,7 @@
 ./run bench --url http://localhost:8090/fhir      a server that is already running (--token for its bearer token)
 ./run bench report                                everything that docs/performance.md shows; ten to fifteen minutes
 ./run bench kill                                  a thousand kills of server and database, and what was lost
+./run bench rules                                 what rules and log cost, beside a server without
 ./run bench scale                                 64 000 patients: searches against 1 000, beside the targets
 
 The columns of microseconds are processor time a request, of the server and of PostgreSQL: they depend
@@ -17,7 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import kill, scale
+from bench import kill, rules, scale
 from bench.peers import PEERS
 from bench.report import report
 from bench.table import put
@@ -55,6 +56,9 @@ def main() -> None:
     """Load the population, run every workload at every number of connections."""
     if sys.argv[1:2] == ["scale"]:
         scale.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["rules"]:
+        rules.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["kill"]:
         sys.exit(kill.main(sys.argv[2:]))

@@ -27,12 +27,13 @@ NURSE = {"kind": "professional", "sub": "BENCH", "name": "Bench", "role": "sygep
 
 
 @contextmanager
-def served(folder: Path, workers: int, source: str = SOURCE) -> Iterator[Target]:
+def served(folder: Path, workers: int, source: str = SOURCE, program: str = "overblik serve") -> Iterator[Target]:
     """Serve on a folder, empty or of before; requests come from a source that may read its own."""
     folder.chmod(0o755)
     port = free_port()
     environment = {**os.environ, **_environment(folder), "OVERBLIK_PORT": str(port), "OVERBLIK_WORKERS": str(workers)}
-    process = subprocess.Popen([sys.executable, "-m", "overblik", "serve"], cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", *program.split()]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)  # noqa: S603 - our own
     try:
         seconds = wait_for(f"http://127.0.0.1:{port}/readyz", process, 180)
         headers = bearer(folder, {"kind": "source", "sub": source, "name": source})
