@@ -79,6 +79,8 @@ async def test_a_bad_body_is_answered_with_its_place(
         ("/Patient/x/_history/99999999999999999999", {}, 404),
         ("/Patient/" + "x" * 65, {}, 404),
         ("/Patient/%00", {}, 404),
+        ("/Organization/%00", {}, 404),
+        ("/Observation?code:in=ValueSet/%00", {}, 400),
         ("/Patient?identifier=%00", {}, 400),
         ("/Patient", {"Accept": "text/csv"}, 406),
         ("/Patient?_format=csv", {}, 406),

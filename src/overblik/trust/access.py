@@ -143,7 +143,7 @@ class Door:
         """Return the current version; NotFound for hidden and absent alike, Gone for deleted."""
         require(caller, "read", resource_type)
         if is_shared(resource_type):
-            params = {"type": resource_type, "id": resource_id}
+            params = {"type": resource_type, "id": "" if "\x00" in resource_id else resource_id}
             rows = await self.database.look_up(sql("read_shared"), params)
         else:
             what = f"{resource_type}/{resource_id}".replace("\x00", "?")
