@@ -9,14 +9,14 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from overblik.fhir.query import Has, Tokens, parse_query
+from overblik.fhir.query import Has, Links, Tokens, parse_query
 from overblik.store.body import pack
 from overblik.store.copy import LOCATOR, RESOURCE
 from overblik.store.copy_format import encode
 from overblik.store.index_rows import NARROW, indexed, narrow_rows
 from overblik.store.queries import sql, sql_for
 from overblik.store.search import compile_count, compile_search
-from overblik.store.search.common import COMMON
+from overblik.store.search.common import COMMON, Common
 from overblik.store.search.conditions import digests
 from overblik.store.search.scope import Scope
 from overblik.trust.identity import Caller, system_caller
@@ -202,6 +202,20 @@ def test_a_common_code_is_looked_for_from_either_side_and_a_rare_one_is_not(
     monkeypatch.setattr(COMMON, "_counts", dict.fromkeys(digests(common, scope), 1))
     assert any("side" in line for line in plan(filled, "Observation?code=common", CLINIC))
     assert not any("side" in line for line in plan(filled, "Observation?code=rare9", CLINIC))
+
+
+def test_a_query_that_is_kept_is_led_anew_when_more_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that started on an empty store would otherwise search as if nothing had been written since."""
+    query = parse_query("Observation", [("performer", "Practitioner/9")])
+    (criterion,) = query.criteria
+    assert isinstance(criterion, Links)
+    (digest,) = digests(criterion, Scope("Observation", KEY, "system"))
+    monkeypatch.setattr("overblik.store.search.drivers.COMMON", known := Common())
+    monkeypatch.setattr("overblik.store.search.compile.COMMON", known)
+    first = compile_search(query, "system", KEY)
+    assert (first.driver, compile_search(query, "system", KEY)) == ("tokens", first)
+    known.learn({digest: 1000}, rows=1000, records=10)
+    assert compile_search(query, "system", KEY).driver == "newest"
 
 
 def test_what_many_have_is_looked_for_in_each_record_and_what_few_have_leads(

@@ -25,13 +25,15 @@ PAGE = 20
 class Common:
     """The tokens that stand in a good part of all rows: a search by them alone walks the newest rows.
 
-    Of the process: digests are keyed, so those of another database are other digests.
+    Of the process: digests are keyed, so those of another database are other digests. `learned` counts how often it
+    has learned: a statement that was chosen before is chosen anew.
     """
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
         self._bound = 0.0
         self.few = FEWEST
+        self.learned = 0
 
     def learn(self, counts: Mapping[int, int], rows: int = 0, records: int = 0) -> None:
         """Take what the statistics say: in how many rows each token stands, and how many rows and records there are.
@@ -42,6 +44,7 @@ class Common:
         passes records / relations rows for each it finds, and a look into every related record (a hundred rows' worth).
         """
         self._counts = dict(counts)
+        self.learned += 1
         self._bound = min(SHARE * rows, sqrt(PAGE * rows))
         self.few = min(max(int(0.7 * records**0.5), FEWEST), MOST_FEW)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple, cast
 
 from overblik.fhir.query import FullText
 from overblik.store.queries import LOG_COLUMNS, LOG_VALUES, fill
+from overblik.store.search.common import COMMON
 from overblik.store.search.conditions import condition
 from overblik.store.search.drivers import Source, choose
 from overblik.store.search.order import NEWEST, Order, columns, computed, following, order_of, ordered, place
@@ -152,8 +153,10 @@ def compile_search(query: Query, kind: Kind, key: bytes, after: str = "", *, mos
     """
     if after:
         return _compiled(query, kind, key, after, most)
-    if (known := query.known.get((kind, key, most))) is None:
-        known = query.known[kind, key, most] = _compiled(query, kind, key, "", most)
+    learned, known = query.known.get((kind, key, most), (0, None))
+    if known is None or learned != COMMON.learned:
+        known = _compiled(query, kind, key, "", most)
+        query.known[kind, key, most] = COMMON.learned, known
     return cast("Compiled", known)
 
 
