@@ -273,3 +273,20 @@ async def test_a_condition_needs_a_scope_to_search(world: World) -> None:
             assert (await world.post(path, seeing, resource, headers=condition)).status_code == status
     through = {"If-None-Exist": "patient.name=Test"}
     assert (await world.post("/Observation", seeing, known, headers=through)).status_code == 403
+
+
+async def test_a_patch_shows_no_resource_to_who_has_no_scope_to_read_it(world: World) -> None:
+    mine = await stage(world)
+    there = (await world.post("/Observation", world.source(), result(mine))).json()["id"]
+    source = {"kind": "source", "sub": "gateway", "name": "gateway"}
+    ops = dumps([{"op": "replace", "path": "/status", "value": "amended"}])
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": b64encode(ops).decode()}
+    entry = {"request": {"method": "PATCH", "url": f"Observation/{there}"}, "resource": binary}
+    for scope, shown in (("system/Observation.u", False), ("system/Observation.ru", True)):
+        app = world.token(**source, scope=scope, app="Prøve") | {"Prefer": "return=representation"}
+        patch = {**app, "Content-Type": "application/json-patch+json"}
+        answer = await world.http.patch(f"/fhir/Observation/{there}", headers=patch, content=ops)
+        assert (answer.status_code, "Patient/" in answer.text) == (200, shown)
+        for kind in ("batch", "transaction"):
+            answer = await world.post("", app, {"resourceType": "Bundle", "type": kind, "entry": [entry]})
+            assert (answer.json()["entry"][0]["response"]["status"], "Patient/" in answer.text) == ("200 OK", shown)

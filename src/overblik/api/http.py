@@ -170,6 +170,12 @@ def bundle_response(kind: str, entries: list[Json], *, links: list[Json] | None 
     return Response(200, dumps(bundle))
 
 
+def may_show(request: Request, method: str, stored: Stored) -> bool:
+    """Say whether an answer to a write may have the resource: a patch that changes nothing would be a read."""
+    reach = request.caller.reach
+    return method != "PATCH" or reach is None or reach.covers("r", (stored.type,))
+
+
 def stored_response(request: Request, stored: Stored) -> Response:
     """Answer a write as the client prefers (https://hl7.org/fhir/R4/http.html#return)."""
     headers = version_headers(stored.version, stored.updated)
@@ -180,7 +186,8 @@ def stored_response(request: Request, stored: Stored) -> Response:
         return Response(201 if stored.created else 200, dumps(done(stored)), headers)
     if stored.resource is None:
         return Response(204, b"", {"ETag": headers["ETag"]})
-    body = b"" if wanted == "minimal" else dumps(stored_json(stored))
+    hidden = wanted == "minimal" or not may_show(request, request.method, stored)
+    body = b"" if hidden else dumps(stored_json(stored))
     return Response(201 if stored.created else 200, body, headers)
 
 

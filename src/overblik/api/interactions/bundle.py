@@ -13,7 +13,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from overblik.api.http import Response, bundle_response, done, require_json_answer, stored_json, version_headers
+from overblik.api.http import (
+    Response,
+    bundle_response,
+    done,
+    may_show,
+    require_json_answer,
+    stored_json,
+    version_headers,
+)
 from overblik.api.interactions.transaction import checked_entries, placed, write_all
 from overblik.api.matching import find
 from overblik.fhir.dates import instant, parse_interval
@@ -64,13 +72,14 @@ async def _transaction(services: Services, request: Request, entries: list[Json]
 
         what = f"transaction of {len(writes)}"
         stored = await services.writer.write(request.caller, "transaction", what, work)
-        results |= {number: _written(request, item) for number, item in stored.items()}
+        methods = {number: str(entries[number]["request"]["method"]) for number in writes}
+        results |= {number: _written(request, methods[number], item) for number, item in stored.items()}
     for number in reads:
         results[number] = await _alone(services, request, entries[number], number, strict=not writes)
     return [results[number] for number in range(len(entries))]
 
 
-def _written(request: Request, stored: Stored | None) -> Json:
+def _written(request: Request, method: str, stored: Stored | None) -> Json:
     """Return the answer to one entry of a transaction, with what the client prefers to have back."""
     if stored is None:
         return {"response": {"status": "204 No Content"}}
@@ -83,7 +92,7 @@ def _written(request: Request, stored: Stored | None) -> Json:
     wanted = request.preferences.get("return")
     if wanted == "operationoutcome":
         response["outcome"] = done(stored)
-    if wanted == "representation" and stored.resource is not None:
+    if wanted == "representation" and stored.resource is not None and may_show(request, method, stored):
         return {"resource": stored_json(stored), "response": response}
     return {"response": response}
 
