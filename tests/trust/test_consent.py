@@ -24,7 +24,9 @@ from tests.trust.consents import (
     unit,
     verified,
 )
-from tests.trust.stage import CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, about, encounter, patient, stage, write
+from tests.trust.stage import (
+    CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, about, encounter, organisation, patient, stage, write,
+)
 from tests.web.browse import told
 
 if TYPE_CHECKING:
@@ -308,3 +310,23 @@ async def test_z27_what_is_blocked_by_time_or_source_is_not_read_in_the_message_
         await take_back(world, citizen, said)
     assert named
     assert (await whole(nurse)).keys() > named.keys()
+
+
+async def test_a_block_finds_whom_it_names_however_they_are_written_or_signed_in(world: World) -> None:
+    """An authorisation id in small letters or with a blank, and a clinic by its ydernummer, are the same ones."""
+    names = await staged(world)
+    citizen, yder = world.citizen(CPR), {"system": "urn:oid:1.2.208.176.1.4", "value": "123456"}
+    clinic = organisation("99900001600977")
+    await world.post("/Organization", world.system(), clinic | {"identifier": [*clinic["identifier"], yder]})
+    await world.run.directory.refresh(force=True)
+    await write(world, encounter("99900001600977", NOW - DAY, None))
+    for provision, who in (
+        (deny(person("test1")), world.professional(DEPARTMENT, "TEST1")),
+        (deny(person(" TEST1 ")), world.professional(DEPARTMENT, "TEST1")),
+        (deny(person("TEST1")), world.professional(DEPARTMENT, "test1 ")),
+        (deny(unit("99900001600977", sub_units=False)), world.professional("yder:123456")),
+    ):
+        assert await seen(world, names, who) == ALL
+        said = await say(world, citizen, consent(provision))
+        assert await seen(world, names, who) == set(), provision
+        await take_back(world, citizen, said)

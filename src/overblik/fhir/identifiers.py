@@ -66,6 +66,11 @@ def canonical(system: str, value: str) -> Identifier:
     return Identifier(system, value)
 
 
+def authorisation_id(value: str) -> str:
+    """Return one form of a professional's authorisation id, however it was typed: whom a block names must be found."""
+    return "".join(value.split()).upper()
+
+
 def from_oid(root: str, extension: str) -> Identifier:
     """Return the canonical identifier of a CDA `<id root extension>`."""
     return canonical("urn:oid:" + root, extension)

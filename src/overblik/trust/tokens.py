@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from overblik.fhir.errors import Forbidden, Unauthenticated
-from overblik.fhir.identifiers import CPR, canonical
+from overblik.fhir.identifiers import CPR, authorisation_id, canonical
 from overblik.store.queries import sql
 from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
 from overblik.trust.scopes import Reach, parse_scopes
@@ -99,6 +99,8 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
     organisations: tuple[str, ...] | None = ()
     if kind in {"citizen", "proxy"}:
         subject = canonical(CPR, subject).value
+    elif kind == "professional":
+        subject = authorisation_id(subject)
     elif kind == "source":
         require_name(subject)
         organisations = await registered(database, subject)
@@ -111,7 +113,7 @@ async def caller_from(claims: dict[str, Any], database: Database, directory: Dir
         id=subject,
         name=str(claims.get("name", "")),
         role=str(claims.get("role", "")),
-        org=org,
+        org=unit.sor if unit else org,
         org_name=unit.name if unit else str(claims.get("org_name", "")),
         orgs=directory.path(org) if org else (),
         purpose=cast("Purpose", purpose) if purpose in PURPOSES else usual.get(kind, "TREAT"),

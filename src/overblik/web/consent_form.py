@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Unprocessable
-from overblik.fhir.identifiers import AUTHORISATION, CPR, SOR
+from overblik.fhir.identifiers import AUTHORISATION, CPR, SOR, authorisation_id
 from overblik.trust.consent.rules import (
     ACTION,
     PARTICIPATION,
@@ -232,7 +232,7 @@ def _unit(reference: Json, directory: Directory) -> str:
 
 def _person(reference: Json) -> str:
     identifier = reference.get("identifier", {})
-    return str(identifier.get("value", "")) if identifier.get("system") == AUTHORISATION else ""
+    return authorisation_id(str(identifier.get("value", ""))) if identifier.get("system") == AUTHORISATION else ""
 
 
 def _holder(provision: Json, cpr: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Forbidden, Malformed, NotFound, PreconditionFailed, Unprocessable
-from overblik.fhir.identifiers import AUTHORISATION, CPR, PERSON_SYSTEMS, canonical
+from overblik.fhir.identifiers import AUTHORISATION, CPR, PERSON_SYSTEMS, authorisation_id, canonical
 from overblik.fhir.references import parse_reference
 from overblik.store.body import unpack
 from overblik.store.queries import sql, sql_for
@@ -195,7 +195,7 @@ def _provisions(provision: Json) -> Iterable[Json]:
 
 
 def _authorisation(identifiers: Iterable[Json]) -> str:
-    return next((str(i.get("value", "")) for i in identifiers if i.get("system") == AUTHORISATION), "")
+    return next((authorisation_id(str(i.get("value", ""))) for i in identifiers if i.get("system") == AUTHORISATION), "")
 
 
 async def _staged(
