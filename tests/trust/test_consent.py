@@ -25,7 +25,18 @@ from tests.trust.consents import (
     verified,
 )
 from tests.trust.stage import (
-    CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, about, encounter, organisation, patient, stage, write,
+    CPR,
+    DAY,
+    DEPARTMENT,
+    HOSPITAL,
+    OTHER,
+    SIBLING,
+    about,
+    encounter,
+    organisation,
+    patient,
+    stage,
+    write,
 )
 from tests.web.browse import told
 

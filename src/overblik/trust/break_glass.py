@@ -39,7 +39,8 @@ async def break_glass(
     if proved_at is None or datetime.now(UTC) - proved_at > PROVED:
         raise Forbidden("proof-needed", "Show once more who you are; then break the glass.")
     reason = reason.strip()
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+    legible = sum(letter.isalnum() for letter in reason)  # blanks can be of no width at all
+    if len(reason) > LONGEST_REASON or len(reason) < SHORTEST_REASON or legible < SHORTEST_REASON // 2:
         raise Unprocessable(
             "break-glass-reason", "Say why in a sentence of 10 to 1000 letters; the citizen will read it."
         )

@@ -62,15 +62,18 @@ async def break_glass(services: Services, request: Request) -> Response:
     """Open one patient's record to the professional who asks, for an hour (docs/consent.md): `identifier`, `reason`."""
     require_json_answer(request)
     body = request.json()
-    stated = body.get("parameter", []) if isinstance(body, dict) else []
-    identifiers = [p.get("valueIdentifier") for p in stated if p.get("name") == "identifier"]
-    reasons = [p.get("valueString") for p in stated if p.get("name") == "reason"]
-    if len(stated) != 2 or len(identifiers) != 1 or not isinstance(identifiers[0], dict) or len(reasons) != 1:
+    said = body.get("parameter") if isinstance(body, dict) else None
+    stated = said if isinstance(said, list) and all(isinstance(p, dict) for p in said) else []
+    identifiers = [
+        i for p in stated if p.get("name") == "identifier" and isinstance(i := p.get("valueIdentifier"), dict)
+    ]
+    reasons = [r for p in stated if p.get("name") == "reason" and isinstance(r := p.get("valueString"), str)]
+    if len(stated) != 2 or len(identifiers) != 1 or len(reasons) != 1:
         text = "Parameters with one identifier (valueIdentifier) and one reason (valueString): one patient at a time."
         raise Malformed("break-glass-one", text, expression="Parameters.parameter")
     system, value = canonical(str(identifiers[0].get("system", "")), str(identifiers[0].get("value", "")))
-    until = await break_the_glass(services.door, request.caller, system, value, str(reasons[0] or ""))
-    patient_id = await services.door.find(request.caller.asking(reason=str(reasons[0])), system, value)
+    until = await break_the_glass(services.door, request.caller, system, value, reasons[0])
+    patient_id = await services.door.find(request.caller.asking(reason=reasons[0]), system, value)
     answer = [
         {"name": "patient", "valueReference": {"reference": f"Patient/{patient_id}"}},
         {"name": "until", "valueInstant": instant(until)},

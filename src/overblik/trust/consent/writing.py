@@ -195,7 +195,9 @@ def _provisions(provision: Json) -> Iterable[Json]:
 
 
 def _authorisation(identifiers: Iterable[Json]) -> str:
-    return next((authorisation_id(str(i.get("value", ""))) for i in identifiers if i.get("system") == AUTHORISATION), "")
+    return next(
+        (authorisation_id(str(i.get("value", ""))) for i in identifiers if i.get("system") == AUTHORISATION), ""
+    )
 
 
 async def _staged(
