@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import EARLIEST, local_date_time
+from overblik.fhir.protection import CONFIDENTIALITY, RESTRICTED
 from overblik.fhir.reading import EPISODE
 from overblik.trust.facts import Fact, Order, order_of
 
@@ -96,9 +97,12 @@ IDENTITY = {"identity": ("identifier",)}
 def patient_fact(message: Message, statement: Statement) -> Fact:
     """Return the Patient resource that this message's sender keeps of the person."""
     identifiers: list[Json] = [{"system": i.system, "value": i.value} for i in statement.identifiers]
+    security = (
+        {"security": [{"system": CONFIDENTIALITY, "code": RESTRICTED}]} if "protected" in statement.labels else {}
+    )
     resource: Json = {
         "resourceType": "Patient",
-        "meta": {"source": message.sender.source_uri},
+        "meta": {"source": message.sender.source_uri, **security},
         "identifier": identifiers,
         **statement.elements,
     }

@@ -22,9 +22,10 @@ from overblik.store.queries import sql, sql_for, sql_for_set
 from overblik.trust import seen
 from overblik.trust.entries import Kept, entry_of
 from overblik.trust.identity import require
+from overblik.trust.protected import shielded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from overblik.clock import Clock
@@ -154,7 +155,7 @@ class Door:
             raise NotFound
         if rows[0].deleted:
             raise Gone("deleted", "This resource was deleted.")
-        return disclosed(rows[0])
+        return (await self.shielded(caller, [disclosed(rows[0])]))[0]
 
     async def versions(
         self, caller: Caller, resource_type: str, resource_id: str, *, version: int | None = None
@@ -172,7 +173,11 @@ class Door:
             rows = await self.database.fetch(sql_for("read_versions", caller.kind), params)
         if not rows:
             raise NotFound
-        return [disclosed(row) for row in rows]
+        return list(await self.shielded(caller, map(disclosed, rows)))
+
+    async def shielded(self, caller: Caller, found: Iterable[Disclosed]) -> tuple[Disclosed, ...]:
+        """Return what was disclosed, without protected addresses that are not for this caller."""
+        return await shielded(self.database, self.index_key, caller, found)
 
     async def binary(self, caller: Caller, binary_id: str) -> tuple[Disclosed, str, bytes | None]:
         """Return a Binary, and content type and bytes where it stands for what was received."""
@@ -185,7 +190,9 @@ class Door:
         if rows[0].deleted:
             raise Gone("deleted", "This resource was deleted.")
         seen.note(caller, {place.pid: (place.rid,)}, ("Binary",), rids=(place.rid,))
-        return disclosed(rows[0]), rows[0].content_type or "", rows[0].raw
+        before = disclosed(rows[0])
+        after = (await self.shielded(caller, [before]))[0]
+        return after, rows[0].content_type or "", rows[0].raw if after is before else None
 
     async def gather(
         self, caller: Caller, patient_id: str, types: Sequence[str], action: str, *, as_of: datetime | None = None,

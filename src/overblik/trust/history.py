@@ -81,7 +81,9 @@ async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: st
         rows = await door.database.fetch(sql_for("history_of_one", caller.kind), params)
     if not rows:
         raise NotFound
-    return _page(door, [row for row in rows if row.version is not None], span.count, scope, lambda row: [row.version])
+    return await _page(
+        door, caller, [row for row in rows if row.version is not None], span.count, scope, lambda row: [row.version]
+    )
 
 
 async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) -> Page:
@@ -103,7 +105,7 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
     rows = await door.database.fetch(history_of_many(caller.kind, shared=shared), params)
     if not any(row.pid for row in rows[: span.count]) and not shared:
         await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
-    page = _page(door, rows, span.count, scope, lambda row: [row.seq, row.rid])
+    page = await _page(door, caller, rows, span.count, scope, lambda row: [row.seq, row.rid])
     if below is None or len(rows) > span.count:
         return page
     return Page(page.entries, door.cursors.seal(f"{below.seq}:{HIGHEST}", scope))
@@ -124,7 +126,7 @@ async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str
         raise NotFound
     if rows[0].deleted:
         raise Gone("deleted", "This resource was deleted.")
-    return disclosed(rows[0])
+    return (await door.shielded(caller, [disclosed(rows[0])]))[0]
 
 
 async def everything(door: Door, caller: Caller, patient_id: str, part: Part, text: str) -> Page:
@@ -148,7 +150,7 @@ async def everything(door: Door, caller: Caller, patient_id: str, part: Part, te
     if rows[0].rule is None:
         raise NotFound
     found = [row for row in rows if row.rid is not None]
-    return _page(door, found, part.count, scope, lambda row: [int(row.type != "Patient"), row.rid])
+    return await _page(door, caller, found, part.count, scope, lambda row: [int(row.type != "Patient"), row.rid])
 
 
 async def last_observations(
@@ -198,8 +200,10 @@ def _opened(door: Door, cursor: str, scope: str) -> list[int]:
         raise Malformed("cursor-invalid", "This page link is not valid here; search again.") from None
 
 
-def _page(door: Door, rows: list[Any], count: int, scope: str, key: Callable[[Any], list[int]]) -> Page:
+async def _page(
+    door: Door, caller: Caller, rows: list[Any], count: int, scope: str, key: Callable[[Any], list[int]]
+) -> Page:
     shown = rows[:count]
     more = len(rows) > count and bool(shown)
     cursor = door.cursors.seal(":".join(map(str, key(shown[-1]))), scope) if more else ""
-    return Page(tuple(map(disclosed, shown)), cursor)
+    return Page(await door.shielded(caller, map(disclosed, shown)), cursor)

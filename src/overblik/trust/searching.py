@@ -67,7 +67,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     shown = rows[: query.count]
     more = len(rows) > query.count and bool(shown)
     cursor = door.cursors.seal(str(shown[-1].place), scope, WIDTH + compiled.width) if more else ""
-    matches = tuple(map(disclosed, shown))
+    matches = await door.shielded(caller, map(disclosed, shown))
     if not query.includes:
         return Page(matches, cursor, total)
     params |= {"action": "include", **caller.reached("r")}
@@ -78,7 +78,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     more_of_it = await included(run, caller.kind, door.index_key, matches, query.includes)
     if caller.reach is not None:  # what belongs to no patient is narrowed here; all else was in the statement
         more_of_it = tuple(one for one in more_of_it if caller.reach.covers("r", (one.type,)))
-    return Page(matches, cursor, total, more_of_it)
+    return Page(matches, cursor, total, await door.shielded(caller, more_of_it))
 
 
 async def count(door: Door, caller: Caller, query: Query, text: str) -> int:

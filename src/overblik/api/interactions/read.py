@@ -50,7 +50,7 @@ async def read_binary(services: Services, request: Request) -> Response:
         media = str(resource.get("contentType", "application/octet-stream"))
     headers = version_headers(found.version, found.updated)
     if wants_resource:
-        body = {**resource, "contentType": media, "data": base64.b64encode(raw).decode()}
+        body = {**resource, "contentType": media} | ({"data": base64.b64encode(raw).decode()} if raw else {})
         return Response(200, dumps(body), headers)
     headers["Content-Disposition"] = "attachment"
     headers["Content-Security-Policy"] = "sandbox; default-src 'none'"

@@ -18,7 +18,7 @@ from overblik.fhir.index.row import IndexRow, Narrow, index_row
 from overblik.fhir.index.subjects import patient_references
 from overblik.fhir.index.values import fold, interval_of
 
-INDEX_VERSION = 6
+INDEX_VERSION = 7
 
 __all__ = [
     "INDEX_VERSION",

@@ -25,6 +25,7 @@ from overblik.fhir.index.values import (
     typed_of,
     words_of,
 )
+from overblik.fhir.protection import findable
 
 if TYPE_CHECKING:
     from overblik.fhir.index.extract import Component, Simple
@@ -80,7 +81,7 @@ class IndexRow:
 
 def index_row(resource: Json, key: bytes) -> IndexRow:
     """Extract the index row of a resource; `key` makes the digests useless without it."""
-    return _Builder(resource, key).build()
+    return _Builder(findable(resource), key).build()
 
 
 class _Builder:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.identifiers import CPR, PERSON_SYSTEMS, cpr_birth_date
+from overblik.fhir.protection import is_protected
 from overblik.fhir.reading import extension, extensions, moment, name_of, parts, phone_of, words_of
 from overblik.overview.context import said
 from overblik.shown import Shown
@@ -27,7 +28,6 @@ ORIGIN = "urn:overblik:extension:origin"
 INSURANCE = "urn:overblik:extension:insurance-group"
 NOTE = "urn:overblik:extension:note"
 REGISTER = "urn:overblik:register"
-PROTECTED = "R"
 
 
 class Value(Shown, frozen=True):
@@ -85,8 +85,7 @@ def _is_register(entry: Entry) -> bool:
 
 
 def _is_protected(entry: Entry) -> bool:
-    codes = [s.get("code") for s in entry.resource.get("meta", {}).get("security", ())]
-    return PROTECTED in codes
+    return is_protected(entry.resource)
 
 
 def _person(ctx: Context, patients: list[Entry]) -> Person:
@@ -156,14 +155,14 @@ def _values(ctx: Context, entry: Entry) -> list[Value]:
         field = "temporary-address" if address.get("use") == "temp" else "address"
         current = _is_current(ctx, period)
         found.append(_value(ctx, entry, field, _address(address), address, detail=_span(period), current=current))
-    for point in resource.get("telecom", ()):
+    for point in resource.get("telecom", ()) if not protected else ():
         kind = "mail" if point.get("system") == "email" else "phone"
         found.append(_value(ctx, entry, kind, str(point.get("value", "")), point, detail=str(point.get("use", ""))))
     for language in resource.get("communication", ()):
         found.append(_value(ctx, entry, "language", words_of(language.get("language", {})), language))
     for group in extensions(resource, INSURANCE):
         found.append(_value(ctx, entry, "insurance-group", str(group.get("valueString", "")), group, kind="register"))
-    return found + _practitioner(ctx, entry) + _contacts(ctx, entry)
+    return found + _practitioner(ctx, entry) + _contacts(ctx, entry, protected=protected)
 
 
 def _practitioner(ctx: Context, entry: Entry) -> list[Value]:
@@ -179,8 +178,11 @@ def _practitioner(ctx: Context, entry: Entry) -> list[Value]:
     return found
 
 
-def _contacts(ctx: Context, entry: Entry) -> list[Value]:
-    """Return relatives, guardian and dentist, each with relation, telephones and note."""
+def _contacts(ctx: Context, entry: Entry, *, protected: bool) -> list[Value]:
+    """Return relatives, guardian and dentist, each with relation, telephones and note.
+
+    Where the person's address is `protected` so are theirs, for they may live together.
+    """
     found = []
     for contact in entry.resource.get("contact", ()):
         relationship = (contact.get("relationship") or [{}])[0]
@@ -188,7 +190,8 @@ def _contacts(ctx: Context, entry: Entry) -> list[Value]:
         field = "guardian" if "guardian" in codes else "dentist" if "dentist" in codes else "relative"
         phones = [(str(t.get("use", "")), str(t.get("value", ""))) for t in contact.get("telecom", ())]
         note = str(extension(contact, NOTE).get("valueString", ""))
-        detail = " · ".join(p for p in (words_of(relationship), _address(contact.get("address", {})), note) if p)
+        address = "" if protected else _address(contact.get("address", {}))
+        detail = " · ".join(p for p in (words_of(relationship), address, note) if p)
         name = name_of([contact["name"]]) if "name" in contact else ""
         found.append(_value(ctx, entry, field, name, contact, detail=detail, phones=phones))
     return found

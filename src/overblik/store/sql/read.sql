@@ -311,3 +311,13 @@ from (select * from newest union select * from glass) a
      left join lateral (select r.type, r.source from resource r
                         where r.pid = a.pid and r.rid = a.evidence) ev on true
 order by a.at desc, a.lid desc;
+
+-- name: protected_among
+-- scope: cross
+-- Those of the resources named in whose record a Patient says that the person's address is protected.
+select w.type, w.id
+from unnest(%(types)s::text[], %(ids)s::text[]) as w(type, id) join locator l on l.type = w.type and l.id = w.id
+where exists (
+    select from resource q
+    where q.pid = any(coalesce((select s.parts from record_alias s where s.pid = l.pid), array[l.pid]))
+      and q.type = 'Patient' and not q.deleted and q.tokens @> array[%(token)s::bigint]);
