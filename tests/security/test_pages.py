@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
@@ -10,13 +11,14 @@ import pytest
 
 from overblik.demo.cast import NURSE
 from overblik.trust.access import Door
-from tests.trust.stage import CPR
+from tests.trust.stage import CPR, OTHER, stage
 from tests.web.browse import document, sign_in
 from tests.web.test_sign_in import prove
 
 if TYPE_CHECKING:
     import httpx
 
+    from tests.conftest import World
     from tests.security.conftest import Scene
 
 CITIZEN = {"kind": "citizen", "sub": CPR, "name": "Borger"}
@@ -106,3 +108,24 @@ async def test_w21_every_page_is_made_of_our_own_files(scene: Scene) -> None:
     for name in ("overblik.css", "overblik.js"):
         text = (await scene.world.http.get(f"/static/{name}")).text
         assert not re.search(r"https?://(?!www\.w3\.org)|@import|//cdn", text)
+
+
+async def test_w11_a_form_that_is_sent_twice_has_one_effect(world: World) -> None:
+    """One after the other and both at once: one block and one power of attorney, and ended they are gone."""
+    identifier = await stage(world)
+    tab = await sign_in(world, CITIZEN)
+    token = await tab.token()
+    block = {"form_token": token, "who": "all", "what": "all"}
+    mandate = {"form_token": token, "cpr": OTHER, "how": "whole"}
+    for path, form in (("/blocks/set", block), ("/proxies/grant", mandate)):
+        answers = [await world.http.post(tab.base + path, data=form)]
+        answers += await asyncio.gather(*(world.http.post(tab.base + path, data=form) for _ in range(3)))
+        assert {answer.status_code for answer in answers} == {303}
+    found = (await world.get("/Consent", world.citizen(CPR))).json()["entry"]
+    assert len(found) == 2
+    for entry in found:
+        await tab.post("/blocks/end", {"id": entry["resource"]["id"]})
+    assert not await world.run.database.fetch("select from deny union all select from mandate")
+    await world.http.post(tab.base + "/blocks/set", data=block)
+    assert len((await world.get("/Consent", world.citizen(CPR))).json()["entry"]) == 3, "said again is said anew"
+    assert identifier

@@ -66,7 +66,7 @@ async def set_block(site: Site, request: Request, session: Session) -> Response:
     patient_id, _ = await _own(site, session)
     choices = await _choices(site, session, patient_id)
     consent = consent_of(form, patient_id, choices["persons"])
-    await writing.create(site.door, site.writer, session.caller, consent)
+    await writing.create(site.door, site.writer, session.caller, consent, once=True)
     return RedirectResponse(f"/s/{session.slot}/blocks", 303, HEADERS)
 
 

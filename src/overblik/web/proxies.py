@@ -54,7 +54,7 @@ async def grant(site: Site, request: Request, session: Session) -> Response:
         raise Unprocessable("identifier-invalid", "A CPR number is ten digits that begin with a date.")
     if form.get("how") not in {"whole", "parts"} or (form["how"] == "parts") is not bool(groups):
         raise Unprocessable("mandate-what", "Say whether it is for everything or for some, and for which.")
-    await writing.create(site.door, site.writer, session.caller, consent)
+    await writing.create(site.door, site.writer, session.caller, consent, once=True)
     return RedirectResponse(f"/s/{session.slot}/proxies", 303, HEADERS)
 
 

@@ -21,6 +21,12 @@ where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]
 select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.received_at from resource r
 where r.pid = any(%(pids)s::bigint[]) and r.type = 'Consent' and r.id = %(id)s and r.via = %(via)s and not r.deleted;
 
+-- name: load_consents
+-- scope: patient
+-- The Consents of a record that were written here.
+select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via, r.received_at from resource r
+where r.pid = any(%(pids)s::bigint[]) and r.type = 'Consent' and r.via = %(via)s and not r.deleted;
+
 -- name: clear_blocks
 -- scope: patient
 delete from deny where pid = %(pid)s and consent = %(rid)s;

@@ -48,9 +48,12 @@ class Understood:
     rids: Mapping[str, int]
 
 
-async def create(door: Door, writer: Writer, caller: Caller, resource: Json) -> Stored:
-    """Store a new Consent with its rules; NotFound where the record is not the caller's to speak for."""
-    return await _write(door, writer, caller, resource)
+async def create(door: Door, writer: Writer, caller: Caller, resource: Json, *, once: bool = False) -> Stored:
+    """Store a new Consent with its rules; NotFound where the record is not the caller's to speak for.
+
+    With `once` nothing is stored where the same is said already, as by a form that is sent twice.
+    """
+    return await _write(door, writer, caller, resource, once=once)
 
 
 async def update(
@@ -79,6 +82,8 @@ async def _write(
     resource: Json,
     resource_id: str = "",
     if_match: int | None = None,
+    *,
+    once: bool = False,
 ) -> Stored:
     require(caller, "consent", "Consent", letters="u" if resource_id else "c")
     place = await place_of(door, caller, resource)
@@ -93,6 +98,8 @@ async def _write(
         work.entry["rule"] = permitted[0].rule
         understood = await understand(work, caller, resource, params)
         await work.unit.lock(place.pid)
+        if once and (same := await _same(work, place, understood.resource)) is not None:
+            return same
         staged = await _staged(work, caller, place, understood.resource, resource_id, if_match)
         work.unit.stage(staged)
         await _put_rules(work, staged, understood)
@@ -104,6 +111,16 @@ async def _write(
         params = caller.params(door.clock.now(), action, "Consent")
         await door.database.run(sql("log_refusal"), params | {"pid": place.pid, "rule": "none"})
         raise
+
+
+async def _same(work: Work, place: Place, resource: Json) -> Stored | None:
+    """Return the Consent of the record that says the same and is not ended; asked under the record's lock."""
+    rows = await work.unit.transaction.fetch(sql("load_consents"), _named(place, ""))
+    for row in rows:
+        found = unpack("Consent", row.id, row.version, row.received_at, row.body)
+        if {name: value for name, value in found.items() if name not in {"id", "meta"}} == resource:
+            return Stored("Consent", row.id, row.version, row.received_at, found)
+    return None
 
 
 async def place_of(door: Door, caller: Caller, resource: Json) -> Place:
