@@ -109,6 +109,7 @@ WAYS = [
     ("Observation?code-value-quantity=common$gt7490", "Index Scan Backward using resource_headline on resource r"),
     ("Observation?code-value-quantity=common$gt7490,common$lt5", "Index Scan Backward using resource_headline"),
     ("Observation?code-value-quantity=common$gt7490,rare9$lt5", "resource_newest"),
+    ("Observation?code-value-concept=common$seen", "Bitmap Index Scan on resource_tokens"),
     ("Observation?component-code-value-quantity=common$gt7490", "Bitmap Index Scan on resource_tokens"),
     ("Observation?patient.family=navn7", "index_string_value"),
     ("Observation?patient.birthdate=1950-05-03", "resource_newest"),

@@ -64,7 +64,15 @@ class Common:
     def _exceeds(self, criterion: Tokens | Links, scope: Scope, bound: float) -> bool:
         if not self._counts:
             return criterion.param in EVERYWHERE
-        return sum(self._counts.get(token, 0) for token in digests(criterion, scope)) > bound
+        return self._stand_in(digests(criterion, scope)) > bound
+
+    def are(self, tokens: list[int]) -> bool:
+        """Say whether some tokens are common."""
+        return self._stand_in(tokens) > self._bound
+
+    def _stand_in(self, tokens: list[int]) -> int:
+        """Return in how many rows some tokens stand, as far as the statistics know them."""
+        return sum(self._counts.get(token, 0) for token in tokens)
 
 
 COMMON = Common()

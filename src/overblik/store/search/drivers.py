@@ -24,12 +24,25 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from overblik.fhir.index.digests import token
 from overblik.fhir.index.parameters import headline_date, headline_token
-from overblik.fhir.query import Chain, Dates, Either, Has, Ids, Links, Numbers, Patients, Strings, Tokens, Updated
+from overblik.fhir.query import (
+    Chain,
+    Composites,
+    Dates,
+    Either,
+    Has,
+    Ids,
+    Links,
+    Numbers,
+    Patients,
+    Strings,
+    Tokens,
+    Updated,
+)
 from overblik.store.search.common import COMMON
 from overblik.store.search.conditions import condition, digests, record_of
 from overblik.store.search.implied import implied
 from overblik.store.search.leads import BEGINS, FROM, UNTIL, beginning, lead_of_patients, lead_of_step
-from overblik.store.search.narrow import among, test_of
+from overblik.store.search.narrow import among, pairs, test_of
 from overblik.store.search.scope import DIGITS
 
 if TYPE_CHECKING:
@@ -136,7 +149,7 @@ def _of_matching(patients: Patients, scope: Scope) -> Driver | None:
 def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
     """Choose for a search over all records."""
     composed = list(implied(criteria, scope))
-    coded = [*(c for c in criteria if isinstance(c, Tokens | Links)), *composed]
+    coded = [c for c in criteria if isinstance(c, Tokens | Links)]
     rare = [found for c in (*criteria, *composed) if (found := _rare(c, scope)) is not None]
     if rare:
         return _by_tokens(rare)
@@ -146,7 +159,7 @@ def _crossing(criteria: tuple[Criterion, ...], scope: Scope) -> Driver:
         return driver
     dates = [c for c in criteria if isinstance(c, Dates)]
     dated = [c for c in dates if c.param == headline_date(scope.type) and len(c.values) == 1]
-    listed = [c for c in coded if c.param == headline_token(scope.type)]
+    listed = [c for c in (*coded, *composed) if c.param == headline_token(scope.type)]
     if listed:
         return _listed(listed, dated, scope)
     ranged: list[Numbers | Dates] = [c for c in criteria if isinstance(c, Numbers)]
@@ -164,6 +177,8 @@ def _rare(criterion: Criterion, scope: Scope) -> list[int] | None:
     match criterion:
         case Tokens() | Links() if criterion.param != headline_token(scope.type):
             return None if COMMON.has(criterion, scope) else digests(criterion, scope)
+        case Composites() if (found := pairs(criterion, scope)) is not None:
+            return None if COMMON.are(found) else found
         case Either(several) if all(isinstance(c, Tokens | Links) and not COMMON.has(c, scope) for c in several):
             return [found for c in several if isinstance(c, Tokens | Links) for found in digests(c, scope)]
     return None

@@ -163,8 +163,8 @@ def _strings(texts: tuple[str, ...], how: How) -> Condition:
 def composites(criterion: Composites, scope: Scope) -> Condition:
     """Say that one element of the resource has every part of a composite."""
     names = kept_as(scope.type, criterion.param)
-    if not any(isinstance(part, Ranged) for part in criterion.values[0]):
-        return has_token([pair(scope.key, scope.type, n, _forms(v)).value for v in criterion.values for n in names])
+    if (found := pairs(criterion, scope)) is not None:
+        return has_token(found)
     tests: list[LiteralString] = []
     params: dict[str, Any] = {}
     for number, value in enumerate(criterion.values):
@@ -173,6 +173,14 @@ def composites(criterion: Composites, scope: Scope) -> Condition:
         tests.append(found.text.replace("{p}", "{p}_" + DIGITS[number]))
         params |= {"_" + DIGITS[number] + name: item for name, item in found.params.items()}
     return Condition("(" + any_of(tests) + ")", params)
+
+
+def pairs(criterion: Composites, scope: Scope) -> list[int] | None:
+    """Return the tokens of which what meets a composite has one; None for one with a range in it."""
+    if any(isinstance(part, Ranged) for part in criterion.values[0]):
+        return None
+    names = kept_as(scope.type, criterion.param)
+    return [pair(scope.key, scope.type, name, _forms(value)).value for value in criterion.values for name in names]
 
 
 def _forms(value: tuple[Any, ...]) -> tuple[tuple[str | None, str | None], ...]:
