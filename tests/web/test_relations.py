@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from overblik.demo.cast import INGER, NURSE, STRANGER
+from tests.conftest import NOW
 from tests.trust.consents import consent, deny, unit
+from tests.trust.stage import CPR, DAY, DEPARTMENT, encounter, patient, stage, write
 from tests.web.browse import CITIZEN, document, section, sign_in, told, words
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.conftest import World
 
 REASON = "Bevidstløs i modtagelsen, kan ikke spørges"
@@ -41,6 +45,29 @@ async def test_broken_glass_is_a_relation_of_one_and_blocked_evidence_is_none(wo
     page = await (await sign_in(world, NURSE.claims())).get("/relations")
     assert INGER.name not in page.text
     assert "Din enhed har ingen behandlingsrelation lige nu." in page.text
+
+
+async def test_s16_a_record_that_is_hidden_takes_no_place_on_a_list(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more records than a list holds, one that is blocked gives its place to the next: the list is as full."""
+    monkeypatch.setattr("overblik.trust.access.MOST_WORK", 2)
+    monkeypatch.setattr("overblik.trust.relations.MOST", 2)
+    await stage(world)
+    cprs = ["2512489996", "0905489998", "1010489993"]
+    for age, cpr in enumerate(cprs):
+        if cpr != CPR:
+            await write(world, patient(cpr))
+        await write(world, encounter(DEPARTMENT, NOW - DAY - age * DAY, None, cpr))
+    nurse = await sign_in(world, {"kind": "professional", "sub": "TEST1", "name": "T", "org": DEPARTMENT})
+
+    async def listed() -> list[set[str]]:
+        pages = [(await nurse.get(path)).text for path in ("/relations", "/")]
+        return [{cpr for cpr in cprs if f"{cpr[:6]}-{cpr[6:]}" in page} for page in pages]
+
+    assert await listed() == [set(cprs[:2])] * 2
+    assert (await world.post("/Consent", world.citizen(cprs[0]), consent(deny(), cprs[0]))).status_code == 201
+    assert await listed() == [set(cprs[1:])] * 2
 
 
 async def test_u05_broken_glass_is_followed_up_by_a_colleague_and_the_citizen_reads_it(world: World) -> None:

@@ -118,10 +118,16 @@ values (%(pid)s, %(mid)s, %(kind)s, %(holder)s, %(valid_from)s,
 -- The records that a professional's unit has a relation to now, the newest first: each visible Patient with every
 -- relation that permits it, its evidence and until when. One log entry a patient shown.
 with mine as materialized (
-    select l.pid, max(l.valid_from) as newest from relation l
-    where l.org = any(%(orgs)s::text[]) and (l.person is null or l.person = %(person)s)
-      and l.valid_from <= %(now)s and l.valid_until > %(now)s
-    group by l.pid order by newest desc, l.pid limit %(limit)s
+    select t.pid, t.newest from (
+        select l.pid, max(l.valid_from) as newest from relation l
+        where l.org = any(%(orgs)s::text[]) and (l.person is null or l.person = %(person)s)
+          and l.valid_from <= %(now)s and l.valid_until > %(now)s
+        group by l.pid order by newest desc, l.pid
+    ) t
+    where exists (:relations:)
+      and exists (select from resource q where q.pid = t.pid and q.type = 'Patient' and not q.deleted
+                  and :visible_entry:)
+    order by t.newest desc, t.pid limit %(limit)s
 ),
 p as materialized (select t.pid, t.newest, e.rule, e.evidence, e.until from mine t, lateral (:relations:) e),
 shown as materialized (

@@ -206,14 +206,16 @@ from asked a, lateral (
 -- scope: cross
 -- The records a unit has work in: those with a relation of the given kinds that is valid now, with
 -- what the list is made from. One log entry a patient shown.
-with mine as materialized (
-    select l.pid, max(l.valid_from) as newest from relation l
-    where l.org = any(%(orgs)s::text[]) and l.kind = any(%(kinds)s::text[])
-      and l.valid_from <= %(now)s and l.valid_until > %(now)s
-    group by l.pid order by newest desc, l.pid limit %(limit)s
-),
-p as materialized (
-    select t.pid, e.rule, e.evidence from mine t, lateral (:permit:) e
+with p as materialized (
+    select t.pid, e.rule, e.evidence from (
+        select l.pid, max(l.valid_from) as newest from relation l
+        where l.org = any(%(orgs)s::text[]) and l.kind = any(%(kinds)s::text[])
+          and l.valid_from <= %(now)s and l.valid_until > %(now)s
+        group by l.pid order by newest desc, l.pid
+    ) t, lateral (:permit:) e
+    where exists (select from resource q where q.pid = t.pid and q.type = 'Patient' and not q.deleted
+                  and :visible_entry:)
+    order by t.newest desc, t.pid limit %(limit)s
 ),
 shown as materialized (
     select r.pid, r.rid, r.type, r.id, r.version, r.body, r.deleted, r.source, r.via,
