@@ -212,3 +212,22 @@ NUMBERS = "2411114999 0101010101 2902001234 3102991234 0101361234 0101364999 010
 async def test_birth_dates_are_read_alike_here_and_in_the_database(world: World, value: str) -> None:
     rows = await world.run.database.fetch("select cpr_birth_date(%(value)s) as born", {"value": value})
     assert rows[0].born == cpr_birth_date(value)
+
+
+async def test_z38_who_acts_for_a_citizen_is_not_told_of_blocks_and_other_proxies(world: World) -> None:
+    """Nobody but the citizen reads what they have said: not who else may act, nor that a mandate is to be ended."""
+    names = await staged(world)
+    citizen = world.citizen(CPR)
+    said = [
+        await say(world, citizen, consent(one)) for one in (permit(attorney(OTHER)), permit(attorney(THIRD)), deny())
+    ]
+    for path in (
+        "/Consent",
+        f"/Patient/{names['Patient']}/$everything?_type=Consent",
+        f"/Consent?patient={names['Patient']}",
+    ):
+        assert "entry" not in (await world.get(path, acting(world))).json(), path
+    for identifier in said:
+        assert (await world.get(f"/Consent/{identifier}", acting(world))).status_code == 404
+        assert (await world.get(f"/Consent/{identifier}/_history/1", acting(world))).status_code == 404
+    assert len((await world.get("/Consent", citizen)).json()["entry"]) == len(said)

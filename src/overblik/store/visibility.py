@@ -169,7 +169,7 @@ _OWN: LiteralString = (
 # Who acts for somebody sees whose record it is, and what the mandate is for.
 _VISIBLE: dict[Kind, LiteralString] = {
     "citizen": _OWN,
-    "proxy": "("
+    "proxy": "(not 'citizen' = any({row}.labels) and "
     + _OWN
     + " and exists (select from mandate m where {mandates}"
     + _MANDATED
