@@ -52,6 +52,8 @@ LONG = {
     "fhir/test_xml_files.py",
     "sealed/test_again.py",
     "sealed/test_rotation.py",
+    "security/test_pages.py",
+    "security/test_parsing.py",
     "store/test_copy.py",
     "store/test_search_plans.py",
     "web/test_escaping.py",
