@@ -137,3 +137,27 @@ async def test_a_bad_token_is_one_answer(world: World, token: str) -> None:
     response = await world.http.get("/fhir/Patient/x", headers={"Authorization": token} if token else {})
     assert response.status_code == 401
     assert response.json()["issue"][0]["details"]["coding"][0]["code"] == "sign-in-needed"
+
+
+def unit(number: int) -> str:
+    """Return one of many units that nobody has met, of 36 characters."""
+    return "m.g.s.k" + ".".join(f"{'mgs'[int(digit) % 3]}{int(digit) + 2}" for digit in f"{number:010d}")
+
+
+async def test_units_are_bounded_before_they_are_parsed(world: World) -> None:
+    """Each takes some 10 ms: a search kept a worker busy for seconds, an Observation for minutes."""
+    several = ["5|http://unitsofmeasure.org|" + unit(n) for n in range(40)]
+    for count, status in ((20, 200), (40, 400)):
+        asked = "&".join("value-quantity=" + ",".join(several[n : n + 20]) for n in range(0, count, 20))
+        response = await world.get(f"/Observation?{asked}", world.source())
+        assert response.status_code == status, response.text
+    assert "search-too-long" in response.text
+    quantity = {"value": 1, "system": "http://unitsofmeasure.org"}
+    subject = {"identifier": {"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}}
+    parts = [{"code": {"text": "x"}, "valueQuantity": quantity | {"code": unit(n)}} for n in range(120)]
+    for count, status in ((5, 201), (120, 422)):
+        body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": subject,
+                "component": parts[:count]}  # fmt: skip
+        response = await world.post("/Observation", world.source(), body)
+        assert response.status_code == status, response.text
+    assert "units-too-many" in response.text

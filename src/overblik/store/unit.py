@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from psycopg.types.json import Jsonb
 
 from overblik.fhir.dates import Interval
-from overblik.fhir.errors import Conflict
+from overblik.fhir.errors import Conflict, Unprocessable
 from overblik.fhir.index.catalogue import STANDARD, using
+from overblik.fhir.units import Bound
 from overblik.store.body import pack
 from overblik.store.index_rows import NARROW, Dictionary, indexed, narrow_rows, shared_rid
 from overblik.store.queries import sql
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from overblik.store.keys import Keys
 
 
+MOST_UNITS = 4_000
+"""Characters of all the UCUM codes that one transaction writes, each code once."""
 NOBODY = 0
 """The pid of changes to what belongs to no patient."""
 
@@ -100,6 +103,11 @@ def _letter(staged: Staged | StagedShared) -> str:
     return "d" if staged.resource is None else "c" if staged.version == 1 else "u"
 
 
+def _too_many_units() -> Unprocessable:
+    text = f"UCUM codes of more than {MOST_UNITS} characters stand here, each counted once; send it in parts."
+    return Unprocessable("units-too-many", text, kind="too-costly")
+
+
 def anything(_: str, __: str) -> None:
     """Let every write be, as a loader of the operator's does."""
 
@@ -124,6 +132,7 @@ class Unit:
         self._shared: dict[tuple[str, str], StagedShared] = {}
         self._touched: list[Staged] = []
         self._locked: set[int] = set()
+        self._units = Bound(MOST_UNITS, _too_many_units())
 
     async def lock(self, *pids: int) -> None:
         """Become the one writer of these records; those of one call always in the same order."""
@@ -253,7 +262,7 @@ class Unit:
             await self.transaction.run_many(sql("put_" + table), narrow_rows(rows, table))
 
     def _row(self, staged: Staged, cid: int | None) -> dict[str, Any]:
-        with using(self.catalogue):
+        with using(self.catalogue), self._units:
             index = indexed(staged.resource, self._index_key, staged.pid, staged.rid)
         clinical = index.pop("clinical")
         if clinical is None and staged.happened_at is not None:
@@ -319,7 +328,7 @@ class Unit:
 
     def _shared_row(self, staged: StagedShared, cid: int) -> dict[str, Any]:
         rid = shared_rid(staged.type, staged.id)
-        with using(self.catalogue):
+        with using(self.catalogue), self._units:
             index = indexed(staged.resource, self._index_key, NOBODY, rid)
         return {
             "rid": rid,

@@ -18,6 +18,7 @@ from overblik.fhir.query.grammar import MOST_STEPS, components_of, parser_of
 from overblik.fhir.query.includes import INCLUDES, MOST_INCLUDES, Include, includes
 from overblik.fhir.query.result import RESULT, as_of, count, sort, sortable, total
 from overblik.fhir.query.tree import MOST_CRITERIA, MOST_SORTS, Criterion, FullText, Query, passed
+from overblik.fhir.units import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 200
 """Parameters of a search, those that are unknown or empty with them; each is read, and many are told of."""
+MOST_UNITS = 1_000
+"""Characters of all the UCUM codes that one search names, each code once."""
 _CONTROL = re.compile(r"[\x00-\x1f]")
 """No stored value holds one, PostgreSQL takes no NUL, and digests are joined by one."""
 
@@ -35,6 +38,12 @@ def parse_query(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient
 
     Unavailable for one that this server defines and has not wholly indexed yet, lenient or not.
     """
+    text = f"Units of one search have at most {MOST_UNITS} characters together."
+    with Bound(MOST_UNITS, Malformed("search-too-long", text)):
+        return _parsed(resource_type, pairs, lenient=lenient)
+
+
+def _parsed(resource_type: str, pairs: Iterable[tuple[str, str]], *, lenient: bool) -> Query:
     criteria: list[Criterion] = []
     applied: list[tuple[str, str]] = []
     issues: list[Issue] = []
