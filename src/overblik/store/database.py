@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, NoReturn, TypeVar
 
 from psycopg import OperationalError, errors
 
@@ -185,10 +185,16 @@ class Database:
     async def _alone(self, text: LiteralString, params: Mapping[str, Any] | None) -> Command:
         counted(text)
         command = Command(prepared(text), params or {})
-        async with self._wire() as wire:
-            await wire.exchange([command])
+        try:  # every search passes here: without the context managers, which take as long as the exchange
+            wire = await self._pool.take()
+            try:
+                await wire.exchange([command])
+            finally:
+                await self._pool.give_back(wire)
             if command.error is not None:
                 raise command.error
+        except _REFUSED as error:
+            _refuse(error)
         return command
 
     @asynccontextmanager
@@ -196,12 +202,21 @@ class Database:
         try:
             async with self._pool.wire() as wire:
                 yield wire
-        except (errors.DataError, errors.ProgramLimitExceeded):
-            text = "The database cannot store this; a value may be too long to be found by."
-            raise Unprocessable("not-storable", text) from None
-        except OperationalError as error:
-            if isinstance(error, AGAIN):
-                raise
-            if isinstance(error, errors.DiskFull):
-                raise full() from error
-            raise Unavailable("database-down", "The database cannot be reached; try again shortly.") from error
+        except _REFUSED as error:
+            _refuse(error)
+
+
+_NOT_STORABLE = (errors.DataError, errors.ProgramLimitExceeded)
+_REFUSED = (*_NOT_STORABLE, OperationalError)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """Raise what an error of PostgreSQL means here; one that asks for the whole to be tried again stays itself."""
+    if isinstance(error, _NOT_STORABLE):
+        text = "The database cannot store this; a value may be too long to be found by."
+        raise Unprocessable("not-storable", text) from None
+    if isinstance(error, AGAIN):
+        raise error
+    if isinstance(error, errors.DiskFull):
+        raise full() from error
+    raise Unavailable("database-down", "The database cannot be reached; try again shortly.") from error

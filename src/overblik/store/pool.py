@@ -39,18 +39,32 @@ class Pool:
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
         """Lend a connection; one that is left in the middle of something is not lent again."""
-        await self._turn()
-        wire: Wire | None = None
+        wire = await self.take()
         try:
-            wire = await self._open()
             yield wire
         finally:
+            await self.give_back(wire)
+
+    async def take(self) -> Wire:
+        """Lend a connection that must be given back."""
+        await self._turn()
+        try:
+            return await self._open()
+        except BaseException:
             self._lent -= 1
-            if wire is not None:
-                if wire.idle and self._size:
-                    self._free.append(wire)
-                else:
-                    await wire.close()
+            self._next()
+            raise
+
+    async def give_back(self, wire: Wire) -> None:
+        """Take back what was lent; the next in turn has it."""
+        self._lent -= 1
+        if wire.idle and self._size:
+            self._free.append(wire)
+            self._next()
+            return
+        try:
+            await wire.close()
+        finally:
             self._next()
 
     async def close(self) -> None:
