@@ -93,7 +93,7 @@ async def test_a_row_moved_to_another_patient_is_noticed(world: World) -> None:
     assert (answer.status_code, "mine" in answer.text) == (500, False)
 
 
-async def test_no_key_or_another_key_and_the_server_does_not_start(
+async def test_o09_no_key_or_another_key_and_the_server_does_not_start(
     world: World, body_keys: Path, tmp_path: Path, clock: FixedClock
 ) -> None:
     await make_patient(world)
@@ -142,7 +142,9 @@ class Service:
         return await self._ask().current()
 
 
-async def test_without_the_master_keys_what_is_known_opens_for_fifteen_minutes(world: World, body_keys: Path) -> None:
+async def test_o09_without_the_master_keys_what_is_known_opens_for_fifteen_minutes(
+    world: World, body_keys: Path
+) -> None:
     """O09: cached keys for at most 15 minutes, then 503; nothing but the keys coming back is needed to go on."""
     patient, other = await make_patient(world), await somebody(world, OTHER)
     identifier = await write(world, patient, "x")
@@ -207,7 +209,7 @@ async def found(world: World, path: str) -> int:
     return len(answer.json().get("entry", []))
 
 
-async def test_an_erased_record_is_gone_and_the_log_holds(world: World) -> None:
+async def test_o10_u21_an_erased_record_is_gone_and_the_log_holds(world: World) -> None:
     """U21, O10: bodies are unreadable wherever they lie; tree, chains and counts still verify."""
     patient, other = await make_patient(world), await somebody(world, OTHER)
     assert (await world.message(MESSAGE)).status_code == 200

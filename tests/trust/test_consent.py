@@ -83,7 +83,7 @@ ALL = {"patient", "contact", "new", "old"}
 TOMORROW, YESTERDAY = (NOW + DAY).isoformat(), (NOW - DAY).isoformat()
 
 
-async def test_z30_a_block_is_in_force_on_the_next_request_and_gone_on_the_next(world: World) -> None:
+async def test_z30_z36_a_block_is_in_force_on_the_next_request_and_gone_on_the_next(world: World) -> None:
     """By person, unit, unit with sub-units, period, source, type, entry, time; each set, seen, taken back, seen."""
     names = await staged(world)
     citizen, nurse = world.citizen(CPR), world.professional(DEPARTMENT)

@@ -42,7 +42,7 @@ async def status(world: World) -> list[tuple[bool, bool]]:
     return [(row.confirmed_at is not None, row.alerted_at is not None) for row in rows]
 
 
-async def test_it_opens_one_record_to_one_professional_until_the_deadline_and_alerts_once(world: World) -> None:
+async def test_z29_it_opens_one_record_to_one_professional_until_the_deadline_and_alerts_once(world: World) -> None:
     identifier, other = await stage(world), await write(world, patient(OTHER))
     assert not await sees(world, identifier, DEPARTMENT)
     await state(world, doctor())
@@ -76,7 +76,9 @@ EVIDENCE: list[tuple[str, str, bool]] = [
 
 
 @pytest.mark.parametrize(("what", "org", "confirms"), EVIDENCE, ids=[row[0] for row in EVIDENCE])
-async def test_evidence_of_the_unit_confirms_it_and_no_other(world: World, what: str, org: str, confirms: bool) -> None:
+async def test_z29_evidence_of_the_unit_confirms_it_and_no_other(
+    world: World, what: str, org: str, confirms: bool
+) -> None:
     await stage(world)
     await state(world, doctor())
     world.clock.forward(days=1)

@@ -67,7 +67,7 @@ async def open_page(tab: Tab, name: str) -> httpx.Response:
     return page
 
 
-async def test_what_is_taken_calls_every_page_that_shows_it_and_no_other(world: World) -> None:
+async def test_z36_what_is_taken_calls_every_page_that_shows_it_and_no_other(world: World) -> None:
     await told(world)
     nurse, surgeon = await sign_in(world, NURSE.claims()), await sign_in(world, SURGEON.claims())
     session = await session_of(world, nurse)
