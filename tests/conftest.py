@@ -66,6 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Take how many cases some tests try."""
     parser.addoption("--tampering", default="210", help="changes to the log that verifiers must find (tests/trust)")
     parser.addoption("--equality", default="200", help="requests on the wire, held against the log (tests/equality)")
+    parser.addoption("--replay", default="150", help="requests whose decisions are made again (tests/trust)")
     parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 CPR = "urn:oid:1.2.208.176.1.2"
 SOR = "urn:oid:1.2.208.176.1.1"
 KEYS = {"pid", "home_pid", "rid", "cid", "created_cid", "others", "rids", "evidence"}
-DRAWN = {"lid", "salt", "request"}
-"""Columns whose values are random: the first are given names, the others left out."""
+DRAWN = {"lid", "salt", "request", "snapshot", "ground", "since", "until"}
+"""Columns whose values are random, or of a transaction: the first are given names, the others left out."""
 _ALL = "select to_jsonb(t) as row from {} t"
 
 

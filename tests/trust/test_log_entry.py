@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 COLUMNS = """pid, lid, salt, at, request, channel, action, outcome, rule, evidence, actor_kind, actor, actor_name,
-    actor_role, org, org_name, on_behalf, purpose, reason, query, rids, versions"""
+    actor_role, org, org_name, on_behalf, purpose, reason, query, rids, versions, policy,
+    orgs, reach, snapshot"""
 PUT = f"""with logged as (insert into access_log ({COLUMNS}) values
     ({", ".join(f"%({name.strip()})s" for name in COLUMNS.split(","))}) returning pid, at, lid)
 insert into log_queue select pid, at, lid from logged"""
@@ -34,7 +35,7 @@ def entry(n: int, pid: int = 7, **more: Any) -> dict[str, Any]:
         "request": UUID(int=n), "channel": "api", "action": "read", "outcome": "permit", "rule": "contact",
         "evidence": None, "actor_kind": "professional", "actor": "X", "actor_name": "Å", "actor_role": "læge",
         "org": "1", "org_name": "H", "on_behalf": "", "purpose": "TREAT", "reason": "", "query": "", "rids": [],
-        "versions": [], **more,
+        "versions": [], "policy": "p1", "orgs": ["1"], "reach": None, "snapshot": "5:5:", **more,
     }  # fmt: skip
 
 
@@ -61,6 +62,8 @@ HOSTILE = ['"', "\\", "\x01\x1f\x7f\x80", "\r\n\t\b\f", "/", "\u2028\ufeff", "�
         "at": st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC)),
         "evidence": st.none() | NUMBER, "rids": st.lists(NUMBER, max_size=3),
         "versions": st.lists(st.integers(1, 2**31 - 1), max_size=3), "outcome": st.sampled_from(["permit", "refuse"]),
+        "orgs": st.none() | st.lists(ANY | st.sampled_from(HOSTILE), max_size=3),
+        **{name: st.none() | ANY | st.sampled_from(HOSTILE) for name in ("policy", "reach", "snapshot")},
         **{name: ANY | st.sampled_from(HOSTILE) for name in (
             "channel", "action", "rule", "actor_kind", "actor", "actor_name", "actor_role", "org", "org_name",
             "on_behalf", "purpose", "reason", "query")},
@@ -87,7 +90,8 @@ def test_an_entry_is_written_as_the_page_says() -> None:
         pass
 
     row = Row()
-    row.__dict__ = entry(1, at=at, evidence=5, rids=[6, 7], versions=[1, 2], reason='a"\n')
+    ground: dict[str, Any] = {"policy": None, "orgs": None, "reach": None, "snapshot": None}
+    row.__dict__ = entry(1, at=at, evidence=5, rids=[6, 7], versions=[1, 2], reason='a"\n', **ground)
     found = sealed(row)
     digest = sha256(sha256(b"\x03" + bytes(15) + b"\x01").digest() + b"5;6,7;1,2").hexdigest()
     assert found.what == (
@@ -97,6 +101,11 @@ def test_an_entry_is_written_as_the_page_says() -> None:
         f'"reason":"a\\"\\n","query":"","resources":2,"digest":"{digest}"}}'
     )
     assert found.who == '{"actor":"X","name":"Å","onBehalf":""}'
+    row.__dict__ |= {"policy": "p1", "orgs": ["1", "2"], "snapshot": "5:5:"}
+    digest = sha256(
+        sha256(b"\x03" + bytes(15) + b"\x01").digest() + b'5;6,7;1,2;"p1";["1","2"];null;"5:5:"'
+    ).hexdigest()
+    assert sealed(row).what.endswith(f'"resources":2,"policy":"p1","digest":"{digest}"}}')
 
 
 async def test_leaves_are_chained_by_record_and_counted_without_gaps(world: World, monkeypatch: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,7 +263,7 @@ async def test_a_proxy_reads_it_by_a_whole_mandate_and_both_are_named(world: Wor
 async def test_u05_broken_glass_says_so_with_its_reason(world: World) -> None:
     await stage(world)
     who = world.token(
-        kind="professional", sub="T", name="Læge", role="læge", org=MUNICIPALITY, auth_time=NOW.timestamp()
+        kind="professional", sub="T", name="Læge", role="læge", org=MUNICIPALITY, auth_time=int(time.time())
     )
     asks = {"resourceType": "Parameters", "parameter": [
         {"name": "identifier", "valueIdentifier": about()["identifier"]},

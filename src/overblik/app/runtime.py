@@ -14,6 +14,7 @@ from overblik.overview.service import Overviews
 from overblik.store.database import Database
 from overblik.store.keys import RandomKeys
 from overblik.store.migrate import migrate
+from overblik.store.policy import keep_policy
 from overblik.store.queries import sql
 from overblik.store.room import Room
 from overblik.store.sequencer import drain
@@ -119,6 +120,7 @@ async def runtime(
         if migrating:
             await migrate(database)
         await open_vault(database, settings)
+        await keep_policy(database)
         directory = Directory(database)
         index_key = keyring.key("index")
         door = Door(database, clock, index_key, Cursors(keyring.key("cursor")))

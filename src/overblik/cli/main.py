@@ -25,6 +25,7 @@ COMMANDS = {
     "client": "client",
     "follow-ups": "follow_ups",
     "verify-log": "verify_log",
+    "replay-log": "replay_log",
 }
 """Which module has each command: one that has an `app` has commands of its own."""
 

@@ -23,6 +23,7 @@ from functools import cache
 from importlib import resources
 from typing import LiteralString
 
+from overblik.store.policy import POLICY
 from overblik.store.visibility import KINDS, Kind, blocked, blocks, every_relation, permit, visible
 
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n-- scope: (?P<scope>patient|cross|shared)\n", re.MULTILINE)
@@ -34,10 +35,11 @@ _LOGGED = re.compile(r"logged as \(\n(?P<insert>\s+insert into access_log .*?)\n
 
 LOG_COLUMNS: LiteralString = """(pid, outcome, rule, evidence, rids, versions, query,
     lid, salt, at, request, channel, action, actor_kind, actor, actor_name, actor_role,
-    org, org_name, on_behalf, purpose, reason)"""
+    org, org_name, on_behalf, purpose, reason, orgs, reach, policy, snapshot)"""
 LOG_VALUES: LiteralString = """gen_random_uuid(), uuid_send(gen_random_uuid()), %(now)s, %(request)s,
     %(channel)s, %(action)s, %(actor_kind)s, %(actor)s, %(actor_name)s, %(actor_role)s,
-    %(org)s, %(org_name)s, %(on_behalf)s, %(purpose)s, %(reason)s"""
+    %(org)s, %(org_name)s, %(on_behalf)s, %(purpose)s, %(reason)s, %(orgs)s::text[], %(reach)s, """
+LOG_VALUES += f"'{POLICY}', pg_current_snapshot()::text"
 
 
 @dataclass(frozen=True, slots=True)

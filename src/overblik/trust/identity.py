@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime  # noqa: TC003 - msgspec reads the fields of Caller
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -99,12 +100,16 @@ class Caller(Struct, frozen=True):
             "purpose": self.purpose,
             "reason": self.reason,
             "query": query,
+            "reach": None,
             **self.reached(_NEEDS.get(action, "r")),
         }
 
     def reached(self, letters: str) -> dict[str, Any]:
         """Return the parameters that narrow rows to what the caller's app has a scope for, by letters of `cruds`."""
-        return dict(self.reach.params(letters)) if self.reach else dict(EVERYTHING)
+        if self.reach is None:
+            return dict(EVERYTHING)
+        found = self.reach.params(letters)
+        return {**found, "reach": json.dumps(found, separators=(",", ":"))}
 
 
 _NEEDS = {"search": "s", "count": "s", "condition": "s", "look up": "s"}

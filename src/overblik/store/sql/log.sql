@@ -19,7 +19,7 @@ newest as (select * from leaves where n < %(size)s order by seq desc limit %(lim
 select sha256((select secret from log_tree) || int8send(l.pid)) as record, l.seq, l.n, l.place, l.entry, l.before,
        a.lid is null as gone, l.at, l.lid, a.salt, a.request, a.channel, a.action, a.outcome, a.rule, a.evidence,
        a.actor_kind, a.actor, a.actor_name, a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason,
-       a.query, a.rids, a.versions
+       a.query, a.rids, a.versions, a.policy, a.orgs, a.reach, a.snapshot
 from p left join newest l on true
      left join lateral (select * from access_log a where a.pid = l.pid and a.at = l.at and a.lid = l.lid limit 1) a
      on true

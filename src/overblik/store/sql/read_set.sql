@@ -12,10 +12,10 @@ with asked as materialized (
                 %(actor_name)s::text[], %(actor_role)s::text[], %(org)s::text[], %(org_name)s::text[],
                 %(orgs)s::text[], %(on_behalf)s::text[], %(purpose)s::text[], %(reason)s::text[], %(person)s::text[],
                 %(via)s::text[], %(system)s::text[], %(value)s::text[], %(reach_user)s::text[],
-                %(reach_patient)s::text[], %(reach_pids)s::text[])
+                %(reach_patient)s::text[], %(reach_pids)s::text[], %(reach)s::text[])
          as u(n, type, id, now, request, query, action, channel, actor_kind, actor, actor_name, actor_role, org,
               org_name, units, on_behalf, purpose, reason, person, via, system, value, user_types, patient_types,
-              records)
+              records, reach)
          left join locator l on l.id = u.id and l.type = u.type
 ),
 found as materialized (

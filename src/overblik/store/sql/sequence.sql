@@ -122,7 +122,7 @@ select id, secret from log_tree;
 -- Leaves with their entries, in the order of the tree; a leaf without its entry is `gone`.
 select l.pid, l.seq, l.at, l.lid, l.n, l.place, l.entry, l.hash, a.lid is null as gone,
        a.salt, a.request, a.channel, a.action, a.outcome, a.rule, a.evidence, a.actor_kind, a.actor, a.actor_name,
-       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions
+       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions, a.policy, a.orgs, a.reach, a.snapshot
 from (select * from log_leaf where n > %(after)s or %(first)s order by n, pid, seq limit %(limit)s) l
      left join lateral (select * from access_log a where a.pid = l.pid and a.at = l.at and a.lid = l.lid limit 1) a
      on true
@@ -133,7 +133,7 @@ order by l.n, l.pid, l.seq;
 -- All leaves of one place, where there must be one.
 select l.pid, l.seq, l.at, l.lid, l.n, l.place, l.entry, l.hash, a.lid is null as gone,
        a.salt, a.request, a.channel, a.action, a.outcome, a.rule, a.evidence, a.actor_kind, a.actor, a.actor_name,
-       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions
+       a.actor_role, a.org, a.org_name, a.on_behalf, a.purpose, a.reason, a.query, a.rids, a.versions, a.policy, a.orgs, a.reach, a.snapshot
 from log_leaf l
      left join lateral (select * from access_log a where a.pid = l.pid and a.at = l.at and a.lid = l.lid limit 1) a
      on true

@@ -40,6 +40,10 @@ def sealed(row: Any) -> Sealed:
     """Return a row of `access_log` as it is hashed."""
     salts = [sha256(bytes([use]) + row.salt).digest() for use in (1, 2, 3)]
     seen = f"{'' if row.evidence is None else row.evidence};{_list(row.rids)};{_list(row.versions)}"
+    ground = (row.policy, row.orgs, row.reach, row.snapshot)
+    decided = any(part is not None for part in ground)
+    if decided:
+        seen += "".join(";" + _text(part) for part in ground)
     what = {
         "id": str(row.lid),
         "at": _instant(row.at),
@@ -56,6 +60,7 @@ def sealed(row: Any) -> Sealed:
         "reason": row.reason,
         "query": row.query,
         "resources": len(row.rids),
+        **({"policy": row.policy} if decided else {}),
         "digest": sha256(salts[2] + seen.encode()).hexdigest(),
     }
     who = {"actor": row.actor, "name": row.actor_name, "onBehalf": row.on_behalf}
@@ -82,7 +87,7 @@ def link_hash(record: bytes, place: int, seq: int, before: bytes, entry: bytes) 
     return leaf_hash(_VERSION + record + place.to_bytes(8, signed=True) + seq.to_bytes(8, signed=True) + before + entry)
 
 
-def _text(fields: dict[str, Any]) -> str:
+def _text(fields: Any) -> str:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -87,6 +87,7 @@ KINDS: dict[str, Kind] = {
     "follow-ups": _SEARCH,
     "deliver": _OPERATION,
     "refused": _OPERATION,
+    "erase": Kind("D", "operation"),
     "load": Kind("C", "batch"),
     "transaction": Kind("E", "transaction"),
     "create": Kind("C", "create", "PatientCreate", single=True),
