@@ -163,8 +163,8 @@ def _strings(texts: tuple[str, ...], how: How) -> Condition:
 def composites(criterion: Composites, scope: Scope) -> Condition:
     """Say that one element of the resource has every part of a composite."""
     names = kept_as(scope.type, criterion.param)
-    if (found := pairs(criterion, scope)) is not None:
-        return has_token(found)
+    if (tokens := pairs(criterion, scope)) is not None:
+        return has_token(tokens)
     tests: list[LiteralString] = []
     params: dict[str, Any] = {}
     for number, value in enumerate(criterion.values):
