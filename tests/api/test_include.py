@@ -10,6 +10,7 @@ from overblik.fhir.errors import Malformed
 from overblik.fhir.query import Include, parse_query
 from overblik.fhir.query.includes import MOST_INCLUDES, referring
 from overblik.store.database import counting
+from overblik.store.search.linked import referring as referring_to
 from tests.api.test_search import BO, INGE, NPU, PEOPLE, coded
 from tests.journeys.wire import Recorder
 
@@ -206,6 +207,25 @@ async def test_more_than_can_be_included_is_refused_and_nobody_is_logged(
         text = "select from access_log where request = %(request)s and action = 'include'"
         logged = await world.run.database.fetch(text, {"request": response.headers["x-request-id"]})
         assert len(logged) == (2 if status == 200 else 0)
+
+
+async def test_the_links_of_a_page_are_not_made_beyond_their_bound(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand Patients there are two hundred thousand: half a second of a worker for an answer that says no."""
+    await write(world)
+    made: list[int] = []
+
+    def counted(*args: Any) -> list[int]:
+        made.extend(found := referring_to(*args))
+        return found
+
+    monkeypatch.setattr("overblik.trust.including.MOST_LINKS", 10)
+    monkeypatch.setattr("overblik.trust.including.referring", counted)
+    response = await world.get("/Patient?_revinclude=*", world.source())
+    assert (response.status_code, len(made) <= 40) == (422, True)
+    monkeypatch.setattr("overblik.trust.including.MOST_LINKS", 1)
+    assert (await world.get("/Observation?_include=*", world.source())).status_code == 422
 
 
 async def test_links_of_the_past_lead_to_what_was_known_then(world: World) -> None:

@@ -38,8 +38,6 @@ async def included(
     for _ in range(MOST_ROUNDS):
         known = [*matches, *found]
         named, digests = _named(last, going), _digests(key, last, going)
-        if sum(map(len, digests)) > MOST_LINKS:
-            raise _too_many()
         last = []
         for shared in (False, True):
             wanted = [one for one in named if is_shared(one[0]) is shared and "\x00" not in one[1]]
@@ -67,6 +65,8 @@ def _named(page: Iterable[Disclosed], includes: Iterable[Include]) -> list[tuple
                 for reference in (link for code in include.params for link in linked(resource, code)):
                     if include.target in {"", reference.type}:
                         found[reference.type, reference.id] = None
+        if len(found) > MOST_LINKS:
+            raise _too_many()
     return list(found)
 
 
@@ -77,6 +77,8 @@ def _digests(key: bytes, page: Sequence[Disclosed], includes: Iterable[Include])
         if include.reverse:
             links = [f"{one.type}/{one.id}" for one in page if include.target in {"", one.type}]
             found[is_shared(include.source)].extend(referring(key, include.source, include.params, links))
+            if sum(map(len, found)) > MOST_LINKS:  # before the rest of them is made
+                raise _too_many()
     return found
 
 
