@@ -21,7 +21,8 @@ from overblik.store.queries import sql
 from overblik.trust.log.checkpoint import opened, verifier_key
 from overblik.trust.log.entry import NOTHING, record_name
 from overblik.trust.log.proofs import log_file
-from tests.trust.stage import CPR, stage, write
+from tests.conftest import NOW
+from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, encounter, patient, stage, write
 from tests.trust.test_log_tampering import changed as tampered
 from tests.trust.test_log_tampering import delete, edit_leaf, edit_other, edit_text, fill, insert, reorder
 from tests.web.browse import CITIZEN, known, sign_in
@@ -227,3 +228,22 @@ async def test_minlog_gives_the_same_file_and_the_page_to_save(world: World) -> 
     text = (await citizen.get("/log")).text
     assert "/log/file" in text
     assert "/static/verify-log.html" in text
+
+
+async def test_a_search_of_several_people_is_in_each_ones_log_without_the_others_numbers(world: World) -> None:
+    patient_id = await stage(world)
+    await write(world, patient(OTHER))
+    for cpr in (CPR, OTHER):
+        await write(world, encounter(DEPARTMENT, NOW - DAY, None, cpr))
+    nurse, system = world.professional(DEPARTMENT), "urn:oid:1.2.208.176.1.2|"
+    for query in (
+        f"identifier={system}{CPR},{system}{OTHER}",
+        f"identifier={system}{OTHER[:6]}-{OTHER[6:]},{system}{CPR}&_summary=count",
+        f"identifier:not={system}{OTHER}&_id={patient_id}",
+        f"identifier={system}{CPR}",
+    ):
+        assert (await world.get(f"/Patient?{query}", nurse)).status_code == 200
+    text = json.dumps(await own(world, patient_id))
+    assert OTHER not in text.replace("-", "")
+    assert "(CPR)" in text
+    assert CPR in text

@@ -7,6 +7,7 @@ record counted has an entry too, which names no resource; the query in it says t
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.compartment import is_shared
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000
 """A rough total costs no more than to look at so many; beyond them it is left out."""
+_CPR = re.compile(r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![0-9]))[0-9]{6}-?[0-9]{4}(?![0-9])")
 MOST_PAST = 5_000
 """Superseded versions that a search of the past indexes."""
 
@@ -55,7 +57,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
         compiled = compile_shared(query, door.index_key, after, most=most)
     else:
         compiled = compile_search(query, caller.kind, door.index_key, after, most=most)
-    params = caller.params(door.clock.now(), "search", text) | compiled.params
+    params = caller.params(door.clock.now(), "search", of_one(text)) | compiled.params
     rows = await _rows(door, caller, query, compiled, params)
     if not rows and not shared:
         await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
@@ -90,7 +92,7 @@ async def count(door: Door, caller: Caller, query: Query, text: str) -> int:
             compiled = compile_shared_count(query, door.index_key, MOST_COUNTED)
         else:
             compiled = compile_count(query, caller.kind, door.index_key, MOST_COUNTED)
-    params = caller.params(door.clock.now(), "count", text) | compiled.params
+    params = caller.params(door.clock.now(), "count", of_one(text)) | compiled.params
     total = int((await _rows(door, caller, query, compiled, params))[0].total)
     if total > MOST_COUNTED:
         raise _too_many("_summary")
@@ -107,6 +109,16 @@ def _require(caller: Caller, query: Query) -> None:
         text = "Your token has no scope for a type that this search goes through: name the one, as in subject:Patient."
         raise Forbidden("scope-missing", text)
     _require_record(caller, query)
+
+
+def of_one(text: str) -> str:
+    """Return a query as the log keeps it: without CPR numbers, where it may find others than the one it names.
+
+    Each patient found has the query in a log of their own, and would read there whom else it was about.
+    """
+    named = {number.replace("-", "") for number in _CPR.findall(text)}
+    others = len(named) > 1 or (named and any(word in text for word in ("not", "_filter")))
+    return _CPR.sub("(CPR)", text) if others else text
 
 
 def _require_record(caller: Caller, query: Query) -> None:
