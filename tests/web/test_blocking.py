@@ -92,6 +92,16 @@ async def test_what_the_preview_lists_is_what_is_hidden(world: World) -> None:
     assert nurse
 
 
+async def test_every_group_that_the_page_offers_can_be_blocked(world: World) -> None:
+    citizen, nurse = await opened(world)
+    offered = document(await citizen.get("/blocks")).xpath("//select[@name='what']//option/@value")
+    for what in (one for one in offered if one.startswith("group:")):
+        answer = await citizen.post("/blocks/set", {"who": "all", "what": what})
+        assert answer.status_code == 200, what
+    page = await nurse.open(INGER.cpr)
+    assert "/raw/" not in page.text, "a document's bytes are hidden with what tells of it"
+
+
 async def test_one_entry_is_chosen_from_the_preview(world: World) -> None:
     citizen, _ = await opened(world)
     before = await citizen.post("/blocks/preview", {"who": "all", "what": "group:plans"})

@@ -40,7 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "contacts": ("Encounter", "EpisodeOfCare", "Procedure"),
     "messages": ("Communication", "CommunicationRequest"),
     "vaccinations": ("Immunization",),
-    "documents": ("DocumentReference", "Composition", "Binary"),
+    "documents": ("DocumentReference", "Composition"),  # the bytes of a document go with what tells of it
 }
 """What a citizen chooses between, each with the resource types it stands for."""
 _GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
