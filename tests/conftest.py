@@ -68,6 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--equality", default="200", help="requests on the wire, held against the log (tests/equality)")
     parser.addoption("--replay", default="150", help="requests whose decisions are made again (tests/trust)")
     parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
+    parser.addoption("--worlds", default="2000", help="requests that two worlds must answer alike (tests/worlds)")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,15 +107,19 @@ class FixedClock:
         return self._now
 
 
+FOR_TESTS = {
+    "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200",
+    # A worker of autovacuum is a superuser's, and a database it is in cannot be dropped by us.
+    "autovacuum": "off", "max_wal_size": "'256MB'",
+}  # fmt: skip
+"""A server that may lose data in a crash, which only kill tests must not."""
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One server for all tests of a worker; it may lose data in a crash, which only kill tests must not."""
-    settings = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
-    # A worker of autovacuum is a superuser's, and a database it is in cannot be dropped by us.
-    settings["autovacuum"] = "off"
-    settings["max_wal_size"] = "'256MB'"
     with open_folder("tests", in_memory=True) as folder:
-        server = EmbeddedPostgres(folder, settings)
+        server = EmbeddedPostgres(folder, FOR_TESTS)
         server.start()
         yield server
         server.stop()

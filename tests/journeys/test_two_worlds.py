@@ -124,23 +124,21 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize(
-    "who", ["nurse", "surgeon", "stranger", "unit nobody knows", "other citizen", "proxy of nobody", "hospital source"]
-)
-async def test_every_request_answers_alike(pair: Pair, who: str) -> None:
+async def test_every_request_answers_alike(pair: Pair) -> None:
     ids = await identifiers(pair.b)
     seen_in_a = await identifiers(pair.a)
     assert sum(map(len, ids.values())) > sum(map(len, seen_in_a.values())) + 5, "world B holds nothing more"
-    asked = 0
-    for path in questions(ids):
+    for who in viewers(pair.a):
+        asked = 0
+        for path in questions(ids):
 
-        async def ask(world: World, path: str = path) -> httpx.Response:
-            return await world.get(path, viewers(world)[who])
+            async def ask(world: World, path: str = path, who: str = who) -> httpx.Response:
+                return await world.get(path, viewers(world)[who])
 
-        a, b = await pair.ask(ask)
-        assert a == b, path
-        asked += 1
-    assert asked > 150
+            a, b = await pair.ask(ask)
+            assert a == b, (who, path)
+            asked += 1
+        assert asked > 150
 
 
 async def test_the_harness_sees_a_difference_where_there_is_one(pair: Pair) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Clones, FixedClock, World
 
-_CURSOR = re.compile(r"_cursor=[A-Za-z0-9_%=-]+")
+_CHANCE = re.compile(r"(?:_cursor|mark|state|nonce|code_challenge)=[A-Za-z0-9_%=~-]+")
+"""What is drawn at random for each answer: sealed cursors and marks of pages, and what a sign-in is bound to."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,18 @@ class Answer:
     @classmethod
     def of(cls, response: httpx.Response, names: dict[str, str] | None = None) -> Answer:
         """Return the observable answer; `names` replaces texts that are the question's own."""
-        headers = tuple(sorted((k, v) for k, v in response.headers.items() if k not in {"x-request-id", "set-cookie"}))
-        text = response.text
-        for found in set(_CURSOR.findall(text)):
-            text = text.replace(found, "_cursor=" + "x" * len(found))
-        for old, new in (names or {}).items():
-            text = text.replace(old, new)
-        return cls(response.status_code, headers, text.encode())
+        left = [(k, v) for k, v in response.headers.items() if k not in {"x-request-id", "set-cookie"}]
+        headers = tuple(sorted((k, _plain(v, names or {})) for k, v in left))
+        return cls(response.status_code, headers, _plain(response.text, names or {}).encode())
+
+
+def _plain(text: str, names: dict[str, str]) -> str:
+    """Return a text without what is drawn at random, which keeps its length, and without the question's own names."""
+    for found in set(_CHANCE.findall(text)):
+        text = text.replace(found, "x" * len(found))
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
 
 
 @dataclass
