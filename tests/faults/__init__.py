@@ -11,6 +11,7 @@
 | F16 nesting, F17 large, half-sent and unread bodies | test_bodies.py, tests/fhir |
 | F19, F20 a thousand writers | tests/api/test_at_once.py |
 | F22 stale If-Match on a conditional update | tests/api/test_conditions.py |
+| F26, Z44 an exception at every call of policy, log and storage | test_injected.py |
 
 docs/security-cases.md lists the rows without a test, and why.
 """
