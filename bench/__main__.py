@@ -7,6 +7,7 @@
 ./run bench kill                                  a thousand kills of server and database, and what was lost
 ./run bench rules                                 what rules and log cost, beside a server without
 ./run bench scale                                 64 000 patients: searches against 1 000, beside the targets
+./run bench timing                                whether a clock can tell what is hidden from what does not exist
 
 The columns of microseconds are processor time a request, of the server and of PostgreSQL: they depend
 little on what else the machine does.
@@ -18,7 +19,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import kill, rules, scale
+from bench import kill, rules, scale, timing
 from bench.peers import PEERS
 from bench.report import report
 from bench.table import put
@@ -60,6 +61,8 @@ def main() -> None:
     if sys.argv[1:2] == ["rules"]:
         rules.main(sys.argv[2:])
         return
+    if sys.argv[1:2] == ["timing"]:
+        sys.exit(timing.main(sys.argv[2:]))
     if sys.argv[1:2] == ["kill"]:
         sys.exit(kill.main(sys.argv[2:]))
     given = _arguments()

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from bench.cpu import spent
 from bench.population import UNIT
 from bench.target import Target, free_port, wait_for
@@ -61,11 +63,28 @@ def bearer(folder: Path, claims: dict[str, Any]) -> dict[str, str]:
 
 async def links(folder: Path, identifiers: list[str]) -> list[str]:
     """Return under what name each citizen is a test person, beside the running server."""
+    return await persons(folder, [{"kind": "citizen", "sub": cpr} for cpr in identifiers])
+
+
+async def persons(folder: Path, claims: list[dict[str, Any]]) -> list[str]:
+    """Make test persons, beside the running server; return under what names."""
     with server_of(settings(folder)) as conninfo:
         async with runtime(settings(folder), conninfo, migrating=False) as opened:
             if opened.provider is None:
                 return []
-            return [await opened.provider.add({"kind": "citizen", "sub": cpr}) for cpr in identifiers]
+            return [await opened.provider.add(claim) for claim in claims]
+
+
+async def page_of(target: Target, claims: dict[str, Any]) -> tuple[str, str]:
+    """Sign a test person in; return the path of their pages, and the cookie that opens them."""
+    if target.folder is None:
+        raise SystemExit("bench: nobody can be signed in to a server that was not started for this")
+    (code,) = await persons(target.folder, [claims])
+    address = target.base.removesuffix("/fhir")
+    async with httpx.AsyncClient(base_url=address, follow_redirects=True, timeout=60) as http:
+        into = await http.get(f"/sign-in?hint={code}")
+        slot = into.url.path
+        return slot, ";".join(f"{c.name}={c.value}" for c in http.cookies.jar if c.path == slot)
 
 
 def command(folder: Path, *arguments: str) -> str:
