@@ -7,60 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from overblik.fhir.errors import Malformed
 from overblik.fhir.strict_json import dumps
-from overblik.trust.scopes import parse_scopes
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, deny, permit, unit, verified
 from tests.trust.stage import CPR, HOSPITAL, OTHER, encounter, patient, stage, write
 
 if TYPE_CHECKING:
     from tests.conftest import World
-
-GOOD = [
-    "patient/Observation.rs",
-    "patient/*.r",
-    "user/Patient.cruds",
-    "system/Encounter.cud",
-    "launch/patient openid fhirUser",
-]
-BAD = [
-    "", " ", "patient/Observation.sr", "patient/Observation.rsx", "patient/Observation.", "patient/Observation.rs ",
-    "patient/Observation.rs  openid", "patient%2FObservation.rs", "patient∕Observation.rs", "patient/Nothing.rs",
-    "patient/Observation.read", "user/*.*", "patient/Observation.rs?code:not=x", "patient/Observation.rs?category=lab",
-    "patient/Observation.rs?subject.name=x", "admin",
-    "PATIENT/Observation.rs", "launch/encounter", "patient/observation.rs",
-    "openid\nfhirUser", "x" * 3000,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", GOOD)
-def test_a_scope_is_read_and_written_as_it_stands(text: str) -> None:
-    assert set(parse_scopes(text).text.split()) == set(text.split())
-
-
-@pytest.mark.parametrize("text", BAD)
-def test_a22_what_is_no_scope_is_refused_and_never_passed_over(text: str) -> None:
-    with pytest.raises(Malformed, match="scope-invalid"):
-        parse_scopes(text)
-    with pytest.raises(Malformed, match="scope-invalid"):
-        parse_scopes(f"openid {text}")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "given", "within"),
-    [
-        ("patient/Observation.r", "patient/*.rs", True),
-        ("patient/*.rs", "patient/*.rs openid", True),
-        ("patient/*.rs", "patient/Observation.rs", False),
-        ("patient/Observation.cr", "patient/*.rs", False),
-        ("user/Observation.r", "patient/*.rs", False),
-        ("openid", "patient/*.rs", False),
-        ("patient/Observation.rs", "patient/Observation.r patient/Observation.s", False),
-    ],
-)
-def test_a_client_gets_no_more_than_it_is_registered_for(wanted: str, given: str, within: bool) -> None:
-    assert parse_scopes(wanted).within(parse_scopes(given)) is within
 
 
 def result(identifier: str) -> dict[str, Any]:
