@@ -12,7 +12,7 @@ from overblik.store.search import compile_count, compile_search
 from overblik.store.visibility import KINDS, Kind, permit, visible
 
 SHARED_TABLES = {
-    "shared_resource", "shared_history", "organisation", "routing", "source", "connection",
+    "shared_resource", "shared_history", "organisation", "routing", "source", "connection", "withheld_unit",
     "test_person", "session", "sequencer", "search_catalogue", "search_parameter", "search_place", "search_pass",
     "app_client", "app_grant", "app_credential", "app_assertion",
 }  # fmt: skip

@@ -341,3 +341,12 @@ async def test_a_block_finds_whom_it_names_however_they_are_written_or_signed_in
         said = await say(world, citizen, consent(provision))
         assert await seen(world, names, who) == set(), provision
         await take_back(world, citizen, said)
+
+
+async def test_z36_a_token_of_before_opens_nothing_that_was_blocked_since(world: World) -> None:
+    identifier = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    token = world.professional(DEPARTMENT)
+    assert (await world.get(f"/Patient/{identifier}", token)).status_code == 200
+    assert (await world.post("/Consent", world.citizen(CPR), consent(deny(unit(DEPARTMENT))))).status_code == 201
+    assert (await world.get(f"/Patient/{identifier}", token)).status_code == 404

@@ -23,6 +23,7 @@ COMMANDS = {
     "keys": "keys",
     "source": "source",
     "client": "client",
+    "withhold": "withhold",
     "follow-ups": "follow_ups",
     "verify-log": "verify_log",
     "replay-log": "replay_log",

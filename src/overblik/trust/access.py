@@ -23,6 +23,7 @@ from overblik.trust import seen
 from overblik.trust.entries import Kept, entry_of
 from overblik.trust.identity import require
 from overblik.trust.protected import shielded
+from overblik.trust.withheld import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -278,7 +279,7 @@ class Door:
         place = await self.locate("Patient", patient_id)
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
         seen.note(caller, {place.pid: ()}, ())
-        return await self.database.fetch(sql_for("read_log", caller.kind), params)
+        return await named(self, caller, await self.database.fetch(sql_for("read_log", caller.kind), params))
 
     async def circle(self, caller: Caller, patient_id: str) -> Circle:
         """Return which units have or had a relation to a record, and which sources have delivered; for the citizen."""

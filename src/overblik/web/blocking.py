@@ -14,6 +14,7 @@ from overblik.overview.context import Context
 from overblik.overview.sections.master_data import master_data
 from overblik.trust.consent import writing
 from overblik.trust.consent.preview import preview
+from overblik.trust.withheld import PSEUDONYM
 from overblik.web.consent_form import GROUPS, LONGEST, consent_of, said_of, title_of
 from overblik.web.forms import own_form
 from overblik.web.site import HEADERS
@@ -128,7 +129,8 @@ async def _choices(site: Site, session: Session, patient_id: str) -> Mapping[str
     """Return whom and what the form lets choose: who looked, who has a relation, who has delivered."""
     rows = await site.door.log(session.caller, patient_id, LOG_ROWS)
     staff = [r for r in rows if r.actor_kind == "professional"]
-    persons = {r.actor: ", ".join(p for p in (r.actor_name, r.actor_role, r.org_name) if p) for r in reversed(staff)}
+    known = [r for r in reversed(staff) if not r.actor.startswith(PSEUDONYM)]  # the others are blocked by unit
+    persons = {r.actor: ", ".join(p for p in (r.actor_name, r.actor_role, r.org_name) if p) for r in known}
     found = await site.door.circle(session.caller, patient_id)
     orgs = {org for org, _ in found.relations} | {r.org for r in staff if r.org}
     units = {token: unit.name for token in orgs if (unit := site.directory.find(token))}

@@ -55,10 +55,12 @@ found as materialized (
           and (%(outcomes)s::text[] is null or l.outcome = any(%(outcomes)s))
           and (%(done)s::text[] is null or l.action = any(%(done)s))
           and (%(agents)s::text[] is null
-               or (l.actor_kind not in ('citizen', 'proxy') and l.actor = any(%(agents)s))
+               or (l.actor_kind not in ('citizen', 'proxy') and l.actor = any(%(agents)s)
+                   and not (l.actor_kind = 'professional' and l.org = any(%(withheld)s::text[])))
                or l.org = any(%(units)s::text[])
                or (%(own)s and (l.actor_kind = 'citizen' or l.on_behalf <> '')))
-          and (%(called)s::text[] is null or exists (
+          and (%(called)s::text[] is null
+               or not (l.actor_kind = 'professional' and l.org = any(%(withheld)s::text[])) and exists (
               select from unnest(%(called)s::text[]) as c(name)
               where strpos(' ' || lower(l.actor_name), ' ' || c.name) > 0))
           and (%(about)s::bigint[] is null

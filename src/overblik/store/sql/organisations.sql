@@ -49,3 +49,26 @@ insert into connection (name, kind, state, since, place)
 values (%(name)s, %(kind)s, %(state)s, %(since)s, %(place)s)
 on conflict (name) do update set kind = excluded.kind, state = excluded.state, since = excluded.since,
     place = excluded.place;
+
+-- name: withheld_units
+-- scope: shared
+-- Units whose staff are not named to citizens, and every unit below them.
+with recursive below as (
+    select w.sor from withheld_unit w
+    union
+    select o.sor from organisation o join below b on o.parent = b.sor
+)
+select sor from below;
+
+-- name: put_withheld_unit
+-- scope: shared
+insert into withheld_unit (sor, since) values (%(sor)s, %(now)s) on conflict (sor) do nothing;
+
+-- name: clear_withheld_unit
+-- scope: shared
+delete from withheld_unit where sor = %(sor)s;
+
+-- name: read_withheld_units
+-- scope: shared
+select w.sor, w.since, coalesce(o.name, '') as name from withheld_unit w left join organisation o on o.sor = w.sor
+order by w.sor;

@@ -17,6 +17,7 @@ from overblik.store.queries import sql, sql_for
 from overblik.trust.access import NOWHERE, Place
 from overblik.trust.identity import require
 from overblik.trust.log.events import SINGLE, SOURCE
+from overblik.trust.withheld import named, withheld_units
 
 if TYPE_CHECKING:
     from overblik.trust.access import Door
@@ -112,7 +113,8 @@ async def _rows(
     params |= {"pid": place.pid, "rid": place.rid, "pids": list(place.pids), "parts": _reached(caller, place)}
     params |= {"about": [about.rid] if about else None, "single": SINGLE, "limit": limit, "lid": lid}
     params |= {"before": before[0] if before else None, "before_lid": before[1] if before else None}
-    return await door.database.fetch(sql_for("read_events", caller.kind), params)
+    params["withheld"] = sorted(await withheld_units(door.database))
+    return await named(door, caller, await door.database.fetch(sql_for("read_events", caller.kind), params))
 
 
 async def _own(door: Door, caller: Caller) -> Place:

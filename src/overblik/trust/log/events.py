@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from overblik.fhir.dates import instant
 from overblik.fhir.identifiers import AUTHORISATION, SOR
+from overblik.trust.withheld import PSEUDONYM
 
 if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
@@ -61,6 +62,8 @@ class Kind:
 
 _READ, _SEARCH = Kind("R", "read", "PatientRead", single=True), Kind("E", "search", "PatientQuery")
 _OPERATION = Kind("E", "operation")
+URI = "urn:ietf:rfc:3986"
+"""The system of an identifier that is a URI, as a pseudonym is."""
 KINDS: dict[str, Kind] = {
     "read": _READ,
     "read raw": _READ,
@@ -81,6 +84,7 @@ KINDS: dict[str, Kind] = {
     "proxies": _OPERATION,
     "preview": _OPERATION,
     "break glass": _OPERATION,
+    "erase": _OPERATION,
     "state relation": _OPERATION,
     "relation unconfirmed": _OPERATION,
     "follow up": _OPERATION,
@@ -169,7 +173,8 @@ def _agents(row: Any, kind: Kind, base: str) -> list[Json]:
 def _user(row: Any, kind: Kind) -> Json:
     """Return who asked. Of citizens the name, and no number: that of the record's own stands in the Patient."""
     if row.actor_kind == "professional":
-        who: Json = {"type": "Practitioner", "identifier": {"system": AUTHORISATION, "value": _plain(row.actor)}}
+        system = URI if row.actor.startswith(PSEUDONYM) else AUTHORISATION
+        who: Json = {"type": "Practitioner", "identifier": {"system": system, "value": _plain(row.actor)}}
     else:
         who = {} if row.on_behalf else _who(row)
     reads = kind.action in {"R", "E"}

@@ -9,7 +9,8 @@ from overblik.fhir.errors import Forbidden, Unavailable
 from overblik.store import tree
 from overblik.trust.identity import require
 from overblik.trust.log.checkpoint import opened, parsed
-from overblik.trust.log.entry import NOTHING, sealed
+from overblik.trust.log.entry import NOTHING, part_hash, sealed
+from overblik.trust.withheld import is_withheld, withheld_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,11 +37,16 @@ async def own_log(door: Door, heads: Heads, caller: Caller, patient_id: str) -> 
     if head is None:
         raise Unavailable("log-not-signed", "The log has no signed head yet; try again in a few seconds.")
     rows = await door.sealed_log(caller, patient_id, parsed(head.note).size, MOST)
-    return await log_file(door.database, rows, head, key)
+    return await log_file(door.database, rows, head, key, withheld=await withheld_units(door.database))
 
 
-async def log_file(source: Source, rows: Iterable[Any], head: Head, key: str) -> dict[str, Any]:
-    """Return sealed entries as a file: rows of leaves with their entries, record by record in their order."""
+async def log_file(
+    source: Source, rows: Iterable[Any], head: Head, key: str, *, withheld: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Return sealed entries as a file: rows of leaves with their entries, record by record in their order.
+
+    Who it was is given as a hash where they are of a unit that is `withheld`.
+    """
     size = opened(head.note, key).size
     covered = [row for row in rows if 0 <= row.n < size]
     try:
@@ -52,21 +58,19 @@ async def log_file(source: Source, rows: Iterable[Any], head: Head, key: str) ->
         name = bytes(row.record).hex()
         if name not in records:
             records[name] = {"record": name, "before": bytes(row.before or NOTHING).hex(), "entries": []}
-        records[name]["entries"].append(_entry(row) | {"proof": [_coded(step) for step in proof]})
+        records[name]["entries"].append(_entry(row, withheld) | {"proof": [_coded(step) for step in proof]})
     return {"format": FORMAT, "key": key, "checkpoint": head.note, "records": list(records.values())}
 
 
-def _entry(row: Any) -> dict[str, Any]:
+def _entry(row: Any, withheld: frozenset[str]) -> dict[str, Any]:
     place = {"n": row.n, "place": row.place, "seq": row.seq, "hash": bytes(row.entry).hex()}
     if row.gone:
         return place
     said = sealed(row)
-    return place | {
-        "what": said.what,
-        "whatSalt": said.salt_what.hex(),
-        "who": said.who,
-        "whoSalt": said.salt_who.hex(),
-    }
+    told = place | {"what": said.what, "whatSalt": said.salt_what.hex()}
+    if is_withheld(row, withheld):
+        return told | {"whoHash": part_hash(said.salt_who, said.who).hex()}
+    return told | {"who": said.who, "whoSalt": said.salt_who.hex()}
 
 
 def _coded(data: bytes) -> str:
