@@ -84,7 +84,6 @@ KINDS: dict[str, Kind] = {
     "proxies": _OPERATION,
     "preview": _OPERATION,
     "break glass": _OPERATION,
-    "erase": _OPERATION,
     "state relation": _OPERATION,
     "relation unconfirmed": _OPERATION,
     "follow up": _OPERATION,
