@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.identifiers import cpr_birth_date
+from overblik.trust.consent.mandates import held
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, deny, during, of_type, permit
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, about, encounter, patient, stage, write
@@ -231,3 +232,14 @@ async def test_z38_who_acts_for_a_citizen_is_not_told_of_blocks_and_other_proxie
         assert (await world.get(f"/Consent/{identifier}", acting(world))).status_code == 404
         assert (await world.get(f"/Consent/{identifier}/_history/1", acting(world))).status_code == 404
     assert len((await world.get("/Consent", citizen)).json()["entry"]) == len(said)
+
+
+async def test_nobody_fills_the_list_of_whom_one_may_act_for(world: World) -> None:
+    """Who gives somebody a hundred powers of attorney does not hide the one that was asked for."""
+    await staged(world)
+    first, second = sorted((CPR, THIRD))
+    await write(world, patient(THIRD))
+    await say(world, world.citizen(first), consent(permit(*[attorney(OTHER)] * 60), first))
+    await say(world, world.citizen(second), consent(permit(attorney(OTHER)), second))
+    holder = await world.run.issuer.caller(world.citizen(OTHER)["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    assert {one.cpr for one in await held(world.run.door, holder)} == {first, second}

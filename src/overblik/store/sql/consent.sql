@@ -97,13 +97,17 @@ select x.* from p, lateral (
 
 -- name: mandates_of_holder
 -- scope: cross
--- Whom somebody may act for now, by the CPR of each, with what the mandate is for; at most `limit`.
-select k.value, m.kind, m.types, nullif(m.valid_until, 'infinity') as until
-from mandate m
-join person_key k on k.pid = any(coalesce((select a.parts from record_alias a where a.pid = m.pid), array[m.pid]))
-     and k.system = %(system)s and k.source = ''
-where m.holder = %(holder)s and m.valid_from <= %(now)s and m.valid_until > %(now)s
-order by k.value, m.kind, m.mid limit %(limit)s;
+-- Whom somebody may act for now, by the CPR of each, with what the mandate is for; at most `limit`, the widest of
+-- each person first, so that nobody fills the list with mandates that were not asked for.
+select f.value, f.kind, f.types, f.until from (
+    select k.value, m.kind, m.types, nullif(m.valid_until, 'infinity') as until, m.mid,
+           row_number() over (partition by k.value order by (m.types is not null), m.valid_until desc, m.mid) as place
+    from mandate m
+    join person_key k on k.pid = any(coalesce((select a.parts from record_alias a where a.pid = m.pid), array[m.pid]))
+         and k.system = %(system)s and k.source = ''
+    where m.holder = %(holder)s and m.valid_from <= %(now)s and m.valid_until > %(now)s
+) f
+order by f.place, f.value, f.kind, f.mid limit %(limit)s;
 
 -- name: put_mandate_by_law
 -- scope: cross
