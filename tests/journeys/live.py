@@ -27,6 +27,7 @@ from overblik.store.embedded import EmbeddedPostgres
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
     from datetime import datetime
+    from ssl import SSLContext
 
     from overblik.demo.delivery import Delivery
 
@@ -75,12 +76,15 @@ class Live:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Run `overblik serve` in demo mode on a folder; give its address; stop it as Ctrl-C does."""
+def serving(folder: Path, verify: SSLContext | None = None) -> Iterator[str]:
+    """Run `overblik serve` in demo mode on a folder; give its address; stop it as Ctrl-C does.
+
+    With `verify` it is spoken to by TLS, for which the environment has the certificate.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
+    address = f"{'https' if verify else 'http'}://127.0.0.1:{port}"
     environment = {
         **os.environ,
         "OVERBLIK_DATA": str(folder),
@@ -92,18 +96,18 @@ def serving(folder: Path) -> Iterator[str]:
             [sys.executable, "-m", "overblik", "serve"], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
     try:
-        _wait_until_ready(address, folder)
+        _wait_until_ready(address, folder, verify)
         yield address
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _wait_until_ready(address: str, folder: Path) -> None:
+def _wait_until_ready(address: str, folder: Path, verify: SSLContext | None) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         with suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
+            if httpx.get(f"{address}/readyz", timeout=2, verify=verify or True).status_code == 200:
                 return
         time.sleep(0.1)
     raise AssertionError((folder / "server.log").read_text(errors="replace")[-2000:])

@@ -10,7 +10,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 AGAIN = [
     "api/test_crud.py", "api/test_everything.py", "api/test_history.py", "api/test_include.py",
-    "api/test_search_past.py", "api/test_transaction.py", "app/test_load.py", "exchange/test_bad_input.py",
+    "api/test_search_past.py", "api/test_transaction.py", "exchange/test_bad_input.py",
     "exchange/test_late_facts.py", "journeys/test_two_worlds.py", "overview/test_over_http.py", "store/test_reindex.py",
     "trust/test_consent.py", "trust/test_door.py", "trust/test_entries.py", "trust/test_merged_records.py",
 ]  # fmt: skip

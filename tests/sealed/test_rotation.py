@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString
+from collections import Counter
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
+from overblik.app.load.refusals import write_refusals
+from overblik.demo.cast import INGER, NURSE
 from overblik.store.queries import sql
 from overblik.store.sealing import seal_stored, wrap_anew
 from overblik.store.vault import Vault
 from overblik.trust.erasure import shred
 from overblik.trust.masters import FileMasters
 from tests.api.test_crud import CPR, make_patient
-from tests.conftest import open_world
+from tests.app import loads
+from tests.conftest import FixedClock, open_world
 from tests.sealed.conftest import all_sealed, plain
 from tests.sealed.test_sealed import MESSAGE, OTHER, somebody, vault_of, write
+from tests.trust.consents import consent, deny, entry
+from tests.trust.test_consent import say, take_back
+from tests.web.browse import told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Clones, FixedClock, World
+    from tests.conftest import Clones, World
 
 
 async def test_a_rotation_wraps_keys_anew_and_leaves_bodies_as_they_are(world: World, body_keys: Path) -> None:
@@ -159,3 +166,101 @@ async def test_the_capability_statement_leaves_out_what_reads_bodies(world: Worl
     stated = (await world.get("/metadata", {})).json()["rest"][0]["searchParam"]
     assert {"_filter", "_list"} <= {one["name"] for one in stated}
     assert not {"_text", "_content"} & {one["name"] for one in stated}
+
+
+async def test_what_a_load_takes_and_refuses_is_sealed(world: World, tmp_path: Path) -> None:
+    lines = (loads.patient(1), loads.observation(1, 1), b'{"resourceType":"Observation","note":"lost"')
+    for round_ in (1, 2):
+        done = await loads.take(world, *lines)
+        assert len(done.refused) == 1, round_
+        assert await write_refusals(world.run.database, "gateway", tmp_path / "refused.ndjson") == 1
+        assert b"lost" in (tmp_path / "refused.ndjson").read_bytes()
+        await all_sealed(world)
+        keys = await world.run.database.fetch("select pid from record_key where pid = 0")
+        assert len(keys) == 1, "what was refused before is judged anew, under a key anew"
+    assert (await loads.take(world, *lines[:2])).known == 2
+    answer = await world.get("/Observation?patient=gateway.p1", world.source())
+    assert len(answer.json()["entry"]) == 1
+
+
+async def test_a_block_hides_the_same_messages_whether_or_not_bodies_are_sealed(
+    clones: Clones, tmp_path: Path, body_keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Z27 where a Provenance cannot be read: a message that tells a blocked entry again is hidden with it."""
+    monkeypatch.delenv("OVERBLIK_TEST_SEALED", raising=False)
+    seen: list[dict[str, dict[str, int]]] = []
+    for name, keys in (("plain", None), ("sealed", body_keys)):
+        (tmp_path / name).mkdir()
+        async with open_world(clones.make(), tmp_path / name, FixedClock(), body_keys=keys) as world:
+            seen.append(await left_to_the_nurse(world))
+    assert seen[0] == seen[1]
+    nothing = seen[0].pop("nothing")
+    assert any(left["Provenance"] < nothing["Provenance"] for left in seen[0].values())
+    assert any(left["Provenance"] == nothing["Provenance"] for left in seen[0].values()), "not all are hidden with it"
+
+
+async def left_to_the_nurse(world: World) -> dict[str, dict[str, int]]:
+    """Return how many resources of each type a nurse sees while one entry is blocked, for each entry of the story."""
+    await told(world)
+    citizen, nurse = world.citizen(INGER.cpr), world.professional(NURSE.unit.sor, NURSE.id)
+    patient = await world.patient_id(INGER.cpr, citizen)
+
+    async def whole(who: dict[str, str]) -> list[dict[str, Any]]:
+        page = (await world.get(f"/Patient/{patient}/$everything?_count=500", who)).json()
+        return [one["resource"] for one in page.get("entry", ())]
+
+    async def counts() -> dict[str, int]:
+        return dict(Counter(one["resourceType"] for one in await whole(nurse)))
+
+    entries: dict[str, list[str]] = {}
+    for one in await whole(citizen):
+        if one["resourceType"] in {"Encounter", "CarePlan", "Condition", "Goal"}:
+            stated = str(one.get("period") or one.get("code") or one.get("description") or one.get("status"))
+            entries.setdefault(f"{one['resourceType']} {stated}", []).append(one["id"])
+    found = {"nothing": await counts()}
+    for told_as, names in sorted(entries.items()):
+        if len(names) == 1:
+            blocked = deny(entry(f"{told_as.split()[0]}/{names[0]}"))
+            said = await say(world, citizen, consent(blocked, INGER.cpr))
+            found[told_as] = await counts()
+            await take_back(world, citizen, said)
+    return found
+
+
+async def test_what_a_sealed_provenance_names_is_read_from_its_index_row(world: World) -> None:
+    """An entry that a later message told again has no version of that message: only its Provenance says so."""
+    patient = await make_patient(world)
+    told_again = await write(world, patient, "x")
+    assert (await world.message(MESSAGE)).status_code == 200
+    database = world.run.database
+    rows = await database.fetch(
+        "select p.id as provenance, x.type, x.id, p.tokens && array(select x.link # digest from index_way) as named"
+        " from resource p join resource x on x.pid = p.pid where p.type = 'Provenance'"
+    )
+    (said,) = {row.provenance for row in rows}
+    text = (await world.get(f"/Provenance/{said}", world.system())).text
+    assert {row.id for row in rows if row.named} == {row.id for row in rows if f'"{row.type}/{row.id}"' in text}
+    assert {row.named for row in rows} == {True, False}
+    await database.run(
+        "insert into deny (pid, did, rid) select pid, 1, rid from resource where id = %(id)s", {"id": told_again}
+    )
+    carries: LiteralString = (
+        "select block_carries(w.pid, w.rid, w.pid, 1, now(), 'TEST1', 'unit', array['unit']) as hidden from raw w"
+    )
+
+    async def hidden() -> set[bool]:
+        return {row.hidden for row in await database.fetch(carries)}
+
+    assert await hidden() == {False}
+    await database.run("create table way as select * from index_way")
+    await database.run("delete from index_way")
+    assert await hidden() == {True}, "what cannot be said counts as named"
+    await database.run("insert into index_way select * from way")
+    assert await hidden() == {False}
+    await database.run(
+        "update resource p set tokens = array_append(p.tokens,"
+        " x.link # (select digest from index_way where param = 'target'))"
+        " from resource x where x.id = %(id)s and p.type = 'Provenance'",
+        {"id": told_again},
+    )
+    assert await hidden() == {True}

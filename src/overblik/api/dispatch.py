@@ -60,6 +60,7 @@ _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"vary", b"Accept, Authorization, Prefer"),
     (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
 )
 
 

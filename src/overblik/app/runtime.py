@@ -10,6 +10,7 @@ from overblik.clock import Clock, SystemClock
 from overblik.demo.clock import DemoClock
 from overblik.exchange.inbox import Inbox
 from overblik.fhir.errors import Unavailable
+from overblik.fhir.index.digests import way
 from overblik.overview.service import Overviews
 from overblik.store.database import Database
 from overblik.store.keys import RandomKeys
@@ -91,7 +92,7 @@ def clock_of(settings: Settings) -> Clock:
     return DemoClock(settings.data / "clock") if settings.mode == "demo" else SystemClock()
 
 
-async def open_vault(database: Database, settings: Settings) -> None:
+async def open_vault(database: Database, settings: Settings, index_key: bytes) -> None:
     """Have a database's bodies sealed and opened, where the settings name master keys.
 
     Unavailable where they are missing or others than were in use: nothing is served without.
@@ -99,6 +100,9 @@ async def open_vault(database: Database, settings: Settings) -> None:
     if settings.body_keys is not None:
         database.vault = Vault(database, FileMasters(settings.body_keys), only=settings.sealed_only)
         await database.vault.prepare()
+        for param in ("agent", "entity", "target"):
+            digest = way(index_key, "Provenance", param).value
+            await database.run(sql("note_way"), {"type": "Provenance", "param": param, "digest": digest})
     elif await database.fetch(sql("masters_in_use")):
         text = "Bodies are sealed in this database: set OVERBLIK_BODY_KEYS to the file of their master keys."
         raise Unavailable("body-keys-needed", text)
@@ -119,7 +123,7 @@ async def runtime(
     try:
         if migrating:
             await migrate(database)
-        await open_vault(database, settings)
+        await open_vault(database, settings, keyring.key("index"))
         await keep_policy(database)
         directory = Directory(database)
         index_key = keyring.key("index")

@@ -24,6 +24,7 @@ from overblik.app.public_log import log_routes
 from overblik.app.runtime import Runtime, runtime
 from overblik.app.settings import Settings
 from overblik.app.stopping import when_asked_to_stop
+from overblik.app.tls import OnlyTls
 from overblik.fhir import units
 from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.passes import keep_indexing
@@ -103,7 +104,8 @@ def application(run: Runtime) -> ASGIApp:
         else:
             await (api if path.startswith("/fhir/") or path == "/fhir" else pages)(scope, receive, send)
 
-    return Cors(dispatch, run.smart.clients)
+    app = Cors(dispatch, run.smart.clients)
+    return OnlyTls(app) if run.settings.address.startswith("https:") else app
 
 
 def create() -> ASGIApp:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     database_url_file: Path | None = Field(default=None, description="A file that holds the database URL.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8480, ge=1, le=65535, description="Port to listen on.")
+    tls_cert: Path | None = Field(default=None, description="A certificate with its chain (PEM): serve by TLS 1.3.")
+    tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes.")
     connections: int = Field(default=10, ge=2, le=100, description="Database connections a worker.")
     reserve_mb: int = Field(default=200, ge=0, description="Megabytes of the disk that writers leave free.")
@@ -82,4 +84,5 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """The address that users see."""
-        return self.base_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        scheme = "https" if self.tls_cert is not None else "http"
+        return self.base_url.rstrip("/") or f"{scheme}://{self.host}:{self.port}"

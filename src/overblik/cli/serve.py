@@ -14,6 +14,7 @@ from granian.log import LogLevels
 from overblik.app.logs import configure_logs
 from overblik.app.postgres import server_of
 from overblik.app.settings import Settings
+from overblik.app.tls import require_tls
 from overblik.cli.console import err, out
 from overblik.fhir.errors import Unavailable
 from overblik.store.database import Database
@@ -38,6 +39,7 @@ def serve() -> None:
 def run_server(settings: Settings, factory: str = FACTORY) -> None:
     """Run the workers in this process's group, with the database watched over from here."""
     configure_logs()
+    require_tls(settings)
     with server_of(settings, watch=True) as conninfo:
         patience = 0 if settings.url else STARTS_AGAIN
         asyncio.run(_migrate(conninfo, unsafe=settings.mode == "test", patience=patience))
@@ -47,6 +49,8 @@ def run_server(settings: Settings, factory: str = FACTORY) -> None:
             factory=True,
             address=settings.host,
             port=settings.port,
+            ssl_cert=settings.tls_cert,
+            ssl_key=settings.tls_key,
             workers=settings.workers,
             interface=Interfaces.ASGI,
             log_enabled=True,

@@ -16,7 +16,7 @@ import asyncio
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -42,6 +42,13 @@ _PLACE = struct.Struct(">4sqqi")
 Named = tuple[int, int]
 """(pid, kid) of a key."""
 log = structlog.get_logger()
+
+
+class Key(NamedTuple):
+    """A key at hand, None for one that was destroyed, and until when it is used unasked."""
+
+    aead: AESGCM | None
+    until: float
 
 
 class UnknownMaster(Exception):
@@ -87,7 +94,7 @@ class Vault:
         self._database = database
         self._only = only
         self._now = now
-        self._keys: dict[Named, tuple[AESGCM | None, float]] = {}
+        self._keys: dict[Named, Key] = {}
         self._reached = 0.0
         self.masters = masters
 
@@ -108,37 +115,32 @@ class Vault:
         Such rows have `pid`, `rid`, and where they have a body `type`, `id` and `version`.
         Damaged where something was changed, Gone where its key was destroyed, Unavailable without master keys.
         """
-        names = [name for name in ("body", "raw") if rows and name in rows[0]._fields]
+        fields = rows[0]._fields if rows else ()
+        columns = [fields.index(name) for name in ("body", "raw") if name in fields]
         if self._only:
-            _require_sealed(rows, names)
-        closed = [(n, name) for n, row in enumerate(rows) for name in names if is_sealed(getattr(row, name))]
-        if not closed or "rid" not in rows[0]._fields:
+            _require_sealed(rows, columns)
+        closed = [(n, c) for c in columns for n, row in enumerate(rows) if row[c] is not None and row[c][:1] == _MARK]
+        if not closed or "rid" not in fields:
             return rows
-        await self._learn({(rows[n].pid, _kid(getattr(rows[n], name))) for n, name in closed})
+        keys = await self._learn({(rows[n].pid, _kid(rows[n][c])) for n, c in closed})
         opened = list(rows)
-        for n, name in closed:
+        for n, c in closed:
             row = opened[n]
-            plain = self._opened(row.pid, getattr(row, name), _bound(row) if name == "body" else _bound_raw(row), row)
-            opened[n] = row._replace(**{name: plain})
+            values = list(row)
+            place = _bound(row) if fields[c] == "body" else raw_place(row.pid, row.rid)
+            values[c] = _opened(keys, row.pid, row[c], place, row)
+            opened[n] = row._make(values)
         return opened
 
     async def seal(self, transaction: Transaction, rows: Sequence[dict[str, Any]]) -> None:
         """Seal the `body` and `raw` of rows that are about to be written, in the transaction that writes them."""
         pids = sorted({row["pid"] for row in rows if row.get("body") is not None or row.get("raw") is not None})
-        keys = dict(await self.writing(transaction, pids)) if pids else {}
+        keys = await self._writing(transaction, pids) if pids else {}
         for row in rows:
             if row.get("body") is not None:
-                row["body"] = self.sealed(row["pid"], keys[row["pid"]], row["body"], body_place(row))
+                row["body"] = _sealed(*keys[row["pid"]], row["body"], body_place(row))
             if row.get("raw") is not None:
-                row["raw"] = self.sealed(row["pid"], keys[row["pid"]], row["raw"], raw_place(row["pid"], row["rid"]))
-
-    def sealed(self, pid: int, kid: int, plain: bytes, place: bytes) -> bytes:
-        """Return something sealed with a key that is known (`writing`)."""
-        aead = self._keys[pid, kid][0]
-        if aead is None:
-            raise Gone("record-erased", "The keys of this record were destroyed.")
-        nonce = os.urandom(12)
-        return _HEAD.pack(MARK, kid, nonce) + aead.encrypt(nonce, plain, place)
+                row["raw"] = _sealed(*keys[row["pid"]], row["raw"], raw_place(row["pid"], row["rid"]))
 
     async def seal_loose(self, transaction: Transaction, named: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return what is nobody's yet, such as a message that came in, each sealed under its name with one new key.
@@ -148,18 +150,16 @@ class Vault:
         if not named:
             return {}
         await transaction.fetch(sql("share_masters"))
-        made = await self._made(NOBODY)
+        made, aead = await self._made(NOBODY)
         await transaction.run_many(sql("put_record_key"), [made])
-        sealed = {name: self.sealed(NOBODY, made["kid"], plain, loose_place(name)) for name, plain in named.items()}
-        del self._keys[NOBODY, made["kid"]]
-        return sealed
+        return {name: _sealed(made["kid"], aead, plain, loose_place(name)) for name, plain in named.items()}
 
     async def open_loose(self, data: bytes, name: str) -> bytes:
         """Return what `seal_loose` sealed under this name; what is plain as it is."""
         if not is_sealed(data):
             return data
-        await self._learn({(NOBODY, _kid(data))})
-        return self._opened(NOBODY, data, loose_place(name), None)
+        keys = await self._learn({(NOBODY, _kid(data))})
+        return _opened(keys, NOBODY, data, loose_place(name), None)
 
     async def require(self) -> None:
         """Raise Unavailable where no master key was reached for longer than keys are remembered.
@@ -174,54 +174,53 @@ class Vault:
         await self.masters.wrap(bytes(32), context_of(NOBODY, 0))
         self._reached = self._now()
 
-    async def writing(self, transaction: Transaction, pids: Iterable[int]) -> list[Named]:
-        """Return the keys that records are written with; those that have none get one, in this transaction."""
-        wanted = list(pids)
-        found = await transaction.fetch(sql("live_record_keys"), {"pids": wanted})
-        for row in found:
-            if not self._known(row.pid, row.kid):
-                await self._unwrapped(row.pid, row.kid, transaction, row)
-        live = {row.pid: row.kid for row in found}
-        fresh = [pid for pid in wanted if pid not in live]
-        if fresh:
+    async def _writing(self, transaction: Transaction, pids: Sequence[int]) -> dict[int, tuple[int, AESGCM]]:
+        """Return {pid: (kid, key)} to write records with; those that have none get one, in this transaction."""
+        live: dict[int, tuple[int, AESGCM]] = {}
+        for row in await transaction.fetch(sql("live_record_keys"), {"pids": list(pids)}):
+            key = self._known(row.pid, row.kid) or await self._unwrapped(row.pid, row.kid, transaction, row)
+            if key is not None and key.aead is not None:
+                live[row.pid] = row.kid, key.aead
+        if fresh := [pid for pid in pids if pid not in live]:
             await transaction.fetch(sql("share_masters"))
             made = [await self._made(pid) for pid in fresh]
-            await transaction.run_many(sql("put_record_key"), made)
-            live |= {row["pid"]: row["kid"] for row in made}
-        return list(live.items())
+            await transaction.run_many(sql("put_record_key"), [row for row, _ in made])
+            for row, aead in made:
+                live[row["pid"]] = row["kid"], aead
+                self._keep(row["pid"], row["kid"], aead)
+        return live
 
     def forget(self) -> None:
         """Forget every key that was unwrapped; what is needed is unwrapped again."""
         self._keys.clear()
 
-    async def _made(self, pid: int) -> dict[str, Any]:
-        """Return the row of a new key. It is known at once: its number is random, and nobody else's if this fails."""
+    async def _made(self, pid: int) -> tuple[dict[str, Any], AESGCM]:
+        """Return the row of a new key, and the key. Its number is random: nobody else's, if this transaction fails."""
         kid, key = int.from_bytes(os.urandom(8), "big") >> 1, AESGCM.generate_key(256)
         master, wrapped = await self.masters.wrap(key, context_of(pid, kid))
-        self._keep(pid, kid, key)
-        return {"pid": pid, "kid": kid, "master": master, "wrapped": wrapped}
+        self._reached = self._now()
+        return {"pid": pid, "kid": kid, "master": master, "wrapped": wrapped}, AESGCM(key)
 
-    def _known(self, pid: int, kid: int) -> bool:
+    def _known(self, pid: int, kid: int) -> Key | None:
         found = self._keys.get((pid, kid))
-        return found is not None and found[1] > self._now()
+        return found if found is not None and found.until > self._now() else None
 
-    def _keep(self, pid: int, kid: int, key: bytes | None) -> None:
+    def _keep(self, pid: int, kid: int, aead: AESGCM | None) -> Key:
+        """Remember a key; of too many the one that was learnt first is forgotten."""
+        self._keys.pop((pid, kid), None)
         if len(self._keys) >= MOST_KEYS:
             del self._keys[next(iter(self._keys))]
-        now = self._now()
-        if key is not None:
-            self._reached = now
-        self._keys[pid, kid] = (AESGCM(key) if key is not None else None, now + LIFETIME)
+        key = self._keys[pid, kid] = Key(aead, self._now() + LIFETIME)
+        return key
 
-    async def _learn(self, named: set[Named]) -> None:
-        """Have these keys at hand; those that there are none of stay unknown."""
-        missing = [one for one in named if not self._known(*one)]
-        if not missing:
-            return
-        for one in missing:
-            self._keys.pop(one, None)
-        rows = await self._read(missing)
-        await asyncio.gather(*(self._unwrapped(row.pid, row.kid, None, row) for row in rows))
+    async def _learn(self, named: set[Named]) -> dict[Named, Key]:
+        """Return these keys, but those that there are none of."""
+        keys = {one: key for one in named if (key := self._known(*one)) is not None}
+        if missing := [one for one in named if one not in keys]:
+            rows = await self._read(missing)
+            new = await asyncio.gather(*(self._unwrapped(row.pid, row.kid, None, row) for row in rows))
+            keys |= {(row.pid, row.kid): key for row, key in zip(rows, new, strict=True) if key is not None}
+        return keys
 
     async def _read(self, named: Iterable[Named], transaction: Transaction | None = None) -> list[Any]:
         pids, kids = zip(*named, strict=True)
@@ -229,36 +228,43 @@ class Vault:
         fetch = transaction.fetch if transaction is not None else self._database.look_up
         return await fetch(sql("read_record_keys"), params)
 
-    async def _unwrapped(self, pid: int, kid: int, transaction: Transaction | None, row: Any = None) -> None:
+    async def _unwrapped(self, pid: int, kid: int, transaction: Transaction | None, row: Any = None) -> Key | None:
         """Unwrap one key. It is read again where its master key is not known: it may just have been wrapped anew."""
         for attempt in range(2):
             if row is None or attempt:
                 row = next(iter(await self._read([(pid, kid)], transaction)), None)
             if row is None:
-                return
+                return None
             if row.wrapped is None:
-                self._keep(pid, kid, None)
-                return
+                return self._keep(pid, kid, None)
             try:
-                self._keep(pid, kid, await self.masters.unwrap(row.master, bytes(row.wrapped), context_of(pid, kid)))
+                key = await self.masters.unwrap(row.master, bytes(row.wrapped), context_of(pid, kid))
             except UnknownMaster:
                 if attempt:
                     text = f"The master key {row.master}, which wraps keys of records, is not among those given."
                     raise Unavailable("body-key-missing", text) from None
             else:
-                return
+                self._reached = self._now()
+                return self._keep(pid, kid, AESGCM(key))
+        return None
 
-    def _opened(self, pid: int, data: bytes, place: bytes, row: Any) -> bytes:
-        _, kid, nonce = _HEAD.unpack_from(data)
-        known = self._keys.get((pid, kid))
-        if known is None:
-            raise _damaged(row)
-        if known[0] is None:
-            raise Gone("record-erased", "This was erased: the key that it was sealed with was destroyed.")
-        try:
-            return known[0].decrypt(nonce, memoryview(data)[_HEAD.size :], place)
-        except InvalidTag:
-            raise _damaged(row) from None
+
+def _sealed(kid: int, aead: AESGCM, plain: bytes, place: bytes) -> bytes:
+    nonce = os.urandom(12)
+    return _HEAD.pack(MARK, kid, nonce) + aead.encrypt(nonce, plain, place)
+
+
+def _opened(keys: Mapping[Named, Key], pid: int, data: bytes, place: bytes, row: Any) -> bytes:
+    _, kid, nonce = _HEAD.unpack_from(data)
+    key = keys.get((pid, kid))
+    if key is None:
+        raise _damaged(row)
+    if key.aead is None:
+        raise Gone("record-erased", "This was erased: the key that it was sealed with was destroyed.")
+    try:
+        return key.aead.decrypt(nonce, memoryview(data)[_HEAD.size :], place)
+    except InvalidTag:
+        raise _damaged(row) from None
 
 
 def body_place(row: dict[str, Any]) -> bytes:
@@ -280,19 +286,15 @@ def _place(pid: int, rid: int, version: int, resource_type: str, resource_id: st
     return _PLACE.pack(b"bdy1", pid, rid, version) + f"{resource_type}/{resource_id}".encode()
 
 
-def _require_sealed(rows: list[Any], names: list[str]) -> None:
+def _require_sealed(rows: list[Any], columns: list[int]) -> None:
     """Raise Damaged where something of a patient is plain; what belongs to none has no pid, or 0."""
-    for row in rows if names and "pid" in rows[0]._fields else ():
-        if row.pid and any(value is not None and not is_sealed(value) for value in (getattr(row, n) for n in names)):
+    for row in rows if columns and "pid" in rows[0]._fields else ():
+        if row.pid and any(row[c] is not None and not is_sealed(row[c]) for c in columns):
             raise _damaged(row)
 
 
 def _bound(row: Any) -> bytes:
     return _place(row.pid, row.rid, row.version, row.type, row.id)
-
-
-def _bound_raw(row: Any) -> bytes:
-    return raw_place(row.pid, row.rid)
 
 
 def _kid(data: bytes) -> int:

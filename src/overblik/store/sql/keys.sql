@@ -165,3 +165,9 @@ with h as (delete from index_headline where pid = any(%(pids)s::bigint[])),
      d as (delete from index_date where pid = any(%(pids)s::bigint[])),
      n as (delete from index_number where pid = any(%(pids)s::bigint[]))
 delete from index_string where pid = any(%(pids)s::bigint[]);
+
+-- name: note_way
+-- scope: cross
+-- Note the digest of a reference parameter, by which block_carries reads what a sealed Provenance names.
+insert into index_way as w (type, param, digest) values (%(type)s, %(param)s, %(digest)s)
+on conflict (type, param) do update set digest = excluded.digest where w.digest <> excluded.digest;
