@@ -37,7 +37,7 @@ STARTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "code"), STARTS)
-def test_production_does_not_listen_without_tls(given: dict[str, Any], code: str) -> None:
+def test_a29_production_does_not_listen_without_tls(given: dict[str, Any], code: str) -> None:
     settings = Settings(**{"mode": "production", **given})
     try:
         require_tls(settings)
@@ -63,7 +63,7 @@ async def test_security_headers_stand_on_every_answer(world: World, address: str
 
 
 @pytest.mark.long
-def test_a_server_with_a_certificate_speaks_tls_1_3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a29_a_server_with_a_certificate_speaks_tls_1_3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",

@@ -146,7 +146,7 @@ def stolen(server: EmbeddedPostgres, folder: Path, said: dict[str, str]) -> dict
         server.start()
 
 
-def test_a_stolen_data_folder_tells_what_the_decision_says_and_no_more(
+def test_o07_a_stolen_data_folder_tells_what_the_decision_says_and_no_more(
     server: EmbeddedPostgres, folder: Path, tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = canaries(), canaries()

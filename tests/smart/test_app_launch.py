@@ -304,6 +304,24 @@ async def test_a20_signing_out_ends_what_apps_may_while_one_is_there(world: Worl
     assert await opens(world, offline) == 401
 
 
+async def test_no_professionals_app_goes_on_without_them(world: World) -> None:
+    """Whoever changes jobs would keep the old unit's patients by an app."""
+    await told(world)
+    app = await register(world)
+    page = await app.consent(NURSE.claims(), scope=OFFLINE)
+    assert "90 dage" not in words(document(page))
+    assert "Kun så længe du er logget ind" in words(document(page))
+    slot = str(page.url.path).removesuffix("/authorize")
+    tokens = (await app.redeem((await app.let_in(page, cpr=INGER.cpr))["code"])).json()
+    assert await opens(world, tokens) == 200
+    home = document(await world.http.get(slot + "/"))
+    form_token = str(home.xpath("string(//input[@name='form_token']/@value)"))
+    await world.http.post(slot + "/sign-out", data={"form_token": form_token})
+    assert await opens(world, tokens) == 401
+    again = await app.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert again.json()["error"] == "invalid_grant"
+
+
 async def test_a_person_sees_which_apps_are_in_and_takes_it_back(world: World) -> None:
     await known(world)
     app = await register(world)

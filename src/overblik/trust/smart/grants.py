@@ -78,8 +78,11 @@ class Grants:
         self._known: dict[str, tuple[float, Caller, str]] = {}
 
     async def open(self, wish: Wish, caller: Caller, slot: str, *, patient: str, fhir_user: str) -> str:
-        """Keep what a person has let an app do, and return the code by which the app comes for it."""
-        offline = "offline_access" in wish.scopes.context
+        """Keep what a person has let an app do, and return the code by which the app comes for it.
+
+        No professional's app goes on without them: where they work is known of the hours they are signed in.
+        """
+        offline = "offline_access" in wish.scopes.context and caller.kind != "professional"
         grant = await self._put(
             wish.client, claims_of(caller), wish.scopes,
             slot=slot, person=person_digest(caller), patient=patient, fhir_user=fhir_user, nonce=wish.nonce,
