@@ -67,6 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tampering", default="210", help="changes to the log that verifiers must find (tests/trust)")
     parser.addoption("--equality", default="200", help="requests on the wire, held against the log (tests/equality)")
     parser.addoption("--replay", default="150", help="requests whose decisions are made again (tests/trust)")
+    parser.addoption("--injected", default="6", help="of how many places one fails in the long tests (tests/faults)")
     parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
     parser.addoption("--worlds", default="2000", help="requests that two worlds must answer alike (tests/worlds)")
 

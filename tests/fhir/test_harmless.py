@@ -69,6 +69,7 @@ HARMLESS = [
     "Blodtryk <b>120</b>&nbsp;mmHg<br/>",
     "<a href='https://sundhed.dk/x?y=1#z' title='x'>mere</a>",
     "<a href='tel:+4511111111'>x</a>",
+    "<a href='urn:uuid:6f1c3f9e-0a0a-4a0a-8a0a-000000000001'><img src='urn:uuid:6f1c3f9e' alt=''/></a>",
     "<a name='x'/><a href='#x'>x</a>",
     "<img src='#billede' alt=''/>",
     "<img src='icon_element.gif' alt=''/>",

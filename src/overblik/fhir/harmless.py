@@ -1,7 +1,7 @@
 """Which narratives only say something: whoever shows one runs nothing, fetches nothing and sends nothing by it.
 
 https://hl7.org/fhir/R4/narrative.html allows the formatting elements of HTML 4, links and images. Links may lead
-anywhere that is no program; images and styles name nothing outside of the narrative's own place, because a browser
+anywhere that is no program (in a transaction, to `urn:uuid:` of another entry); images and styles name nothing outside of the narrative's own place, because a browser
 would fetch it, and so tell others who is reading about whom.
 """
 
@@ -26,11 +26,11 @@ _ATTRIBUTES = frozenset({
     "style", "summary", "tabindex", "title", "type", "valign", "value", "vspace", "width", "xml:lang", "xml:space",
 })  # fmt: skip
 _LINKS = frozenset({"href", "cite", "longdesc"})
-_SCHEMES = frozenset({"http", "https", "mailto", "tel"})
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "urn"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")
 _BLANKS = re.compile(r"[\x00-\x20]+")
 _PICTURE = r"data:image/(?:png|gif|jpeg);base64,[a-z0-9+/=]*"
-_OWN = re.compile(rf"(?:{_PICTURE}|#[\w.-]*|(?!//)[\w.%/-]*)")
+_OWN = re.compile(rf"(?:{_PICTURE}|#[\w.-]*|urn:[\w:.-]*|(?!//)[\w.%/-]*)")
 _URL = re.compile(rf"url\(['\"]?(?:{_PICTURE}|(?!//)[\w.%/-]*)['\"]?\)")
 _IN_STYLES = ("url(", "//", "\\", "expression(", "image-set(", "image(", "src(", "javascript:", "@", "<")
 
