@@ -145,7 +145,7 @@ def test_a_stored_token_is_found_by_each_of_its_forms_and_fits_64_bits(system: s
 
 def test_digests_are_those_that_stand_in_stored_rows() -> None:
     """Whoever changes the digest must make stored rows anew: raise INDEX_VERSION, then the number here."""
-    assert (INDEX_VERSION, token_digest(KEY, "Patient", "identifier", CPR, "0703480999")) == (6, 7750964032195498048)
+    assert (INDEX_VERSION, token_digest(KEY, "Patient", "identifier", CPR, "0703480999")) == (7, 7750964032195498048)
 
 
 def span(start: str, end: str) -> Interval:

@@ -1,8 +1,8 @@
 """Which narratives only say something: whoever shows one runs nothing, fetches nothing and sends nothing by it.
 
 https://hl7.org/fhir/R4/narrative.html allows the formatting elements of HTML 4, links and images. Links may lead
-anywhere that is no program (in a transaction, to `urn:uuid:` of another entry); images and styles name nothing outside of the narrative's own place, because a browser
-would fetch it, and so tell others who is reading about whom.
+anywhere that is no program (in a transaction, to `urn:uuid:` of another entry); images and styles name nothing outside
+of the narrative's own place, because a browser would fetch it, and so tell others who is reading about whom.
 """
 
 from __future__ import annotations
