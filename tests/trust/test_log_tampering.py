@@ -71,7 +71,7 @@ def edit_other(draw: Random) -> list[Change]:
         "rids = rids || 9::bigint", "versions = versions || 2", "request = gen_random_uuid()", "salt = salt || '\\x00'",
         "salt = uuid_send(gen_random_uuid())", "at = a.at + interval '1 microsecond'", "at = a.at - interval '1 day'",
         "pid = a.pid + 1", "pid = 99", "lid = gen_random_uuid()", "policy = null", "policy = 'p2'",
-        "orgs = orgs || '9'", "orgs = null", "reach = ''", "snapshot = '9:9:'",
+        "orgs = orgs || array['9']", "orgs = null", "reach = ''", "snapshot = '9:9:'",
     ])  # fmt: skip
     return [("update access_log a set " + change + THE_ENTRY, _at(draw.randrange(ENTRIES)))]
 

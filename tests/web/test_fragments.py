@@ -59,9 +59,8 @@ async def _look(tab: Tab, language: str) -> str:
         page = await tab.get(f"/patient/{patient}{language}")
     assert page.status_code == 200, page.text
     assert f'href="{tab.base}/raw/' in page.text
-    text = re.sub(
-        r'<section id="seen".*?</section>', "", page.text, flags=re.DOTALL
-    )  # looks of one instant have no order
+    text = re.sub(r'<meta name="live"[^>]*>', "", page.text)
+    text = re.sub(r'<section id="seen".*?</section>', "", text, flags=re.DOTALL)  # looks of one instant have no order
     return text.replace(tab.base, "").replace(await tab.token(), "")
 
 

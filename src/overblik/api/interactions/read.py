@@ -53,7 +53,6 @@ async def read_binary(services: Services, request: Request) -> Response:
         body = {**resource, "contentType": media} | ({"data": base64.b64encode(raw).decode()} if raw else {})
         return Response(200, dumps(body), headers)
     headers["Content-Disposition"] = "attachment"
-    headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return Response(200, raw, headers, media)
 
 
