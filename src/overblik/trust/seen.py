@@ -99,8 +99,8 @@ def sealed(seal: Seal, seen: Iterable[Seen], caller: Caller) -> str:
     """Return what was shown as text that says nothing, for this viewer only."""
     parts = [
         {
-            "p": base64.b64encode(b"".join(pid.to_bytes(8) for pid in s.pids)).decode(),
-            "t": s.types, "d": s.digest, "u": s.upto, "r": s.rids, "a": s.alone, "o": s.past,
+            "p": _packed(s.pids), "t": s.types, "d": s.digest, "u": _packed((s.upto,)),
+            "r": None if s.rids is None else _packed(s.rids), "a": s.alone, "o": s.past,
         }
         for s in seen
     ]  # fmt: skip
@@ -113,8 +113,16 @@ def opened(seal: Seal, text: str, caller: Caller) -> tuple[Seen, ...] | None:
     return None if found is None else tuple(map(_part, found["seen"]))
 
 
+def _packed(numbers: Iterable[int]) -> str:
+    """Write numbers in eight bytes each: by its length a mark would tell how many changes there have been."""
+    return base64.b64encode(b"".join(number.to_bytes(8, signed=True) for number in numbers)).decode()
+
+
+def _numbers(packed: str) -> tuple[int, ...]:
+    data = base64.b64decode(packed)
+    return tuple(int.from_bytes(data[i : i + 8], signed=True) for i in range(0, len(data), 8))
+
+
 def _part(part: Any) -> Seen:
-    packed = base64.b64decode(part["p"])
-    pids = tuple(int.from_bytes(packed[i : i + 8]) for i in range(0, len(packed), 8))
-    rids = None if part["r"] is None else tuple(part["r"])
-    return Seen(pids, tuple(part["t"]), part["d"], part["u"], rids, part["a"], part["o"])
+    rids = None if part["r"] is None else _numbers(part["r"])
+    return Seen(_numbers(part["p"]), tuple(part["t"]), part["d"], _numbers(part["u"])[0], rids, part["a"], part["o"])

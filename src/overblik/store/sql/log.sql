@@ -48,6 +48,7 @@ found as materialized (
     select e.* from p, unnest(%(parts)s::bigint[]) as x(pid), lateral (
         select * from access_log l
         where l.pid = x.pid
+          and (l.outcome <> 'refuse' or l.actor <> %(person)s)  -- as on the page, see read_log
           and (%(start)s::timestamptz is null or l.at >= %(start)s)
           and (%(end)s::timestamptz is null or l.at < %(end)s)
           and (%(before)s::timestamptz is null or (l.at, l.lid) < (%(before)s, %(before_lid)s::uuid))

@@ -284,7 +284,8 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 -- name: read_log
 -- scope: patient
 -- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Whatever came
--- after it, who broke the glass in the last thirty days is among it. Reading it is logged too.
+-- after it, who broke the glass in the last thirty days is among it. Reading it is logged too. What the reader was refused
+-- is left out: of what is not there nothing would stand here, so it would tell that something is.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
 logged as (
@@ -295,7 +296,8 @@ logged as (
 ),
 newest as (
     select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
-        select * from (select * from access_log l where l.pid = x.pid
+        select * from (select * from access_log l
+                       where l.pid = x.pid and (l.outcome <> 'refuse' or l.actor <> %(person)s)
                        order by l.at desc, l.lid desc limit case when %(only)s = '' then 1 else 20 end * %(limit)s) l
         where %(only)s::text in ('', l.actor_kind) order by l.at desc, l.lid desc limit %(limit)s
     ) e order by e.at desc, e.lid desc limit %(limit)s
