@@ -65,6 +65,24 @@ def coded(concept: dict[str, Any]) -> str:
     return str(concept.get("coding", [{}])[0].get("code", "-"))
 
 
+async def test_o1_the_log_does_not_tell_its_reader_what_is_hidden_from_them(world: World) -> None:
+    """What is refused to the reader stands there as little as what is not there; a hidden Patient opens no log."""
+    await staged(world)
+    hidden = await write(world, observation(meta={"security": [{"code": "x"}]}))
+    other = await write(world, {**patient(), "id": "gateway.hidden"})
+    await world.run.database.run(
+        "update resource set labels = '{staff}' where id = any(%(ids)s::text[])", {"ids": [hidden, other]}
+    )
+    citizen = world.citizen(CPR)
+    before = len(await events(world))
+    for name in (hidden, "absent"):
+        assert (await world.get(f"/Observation/{name}", citizen)).status_code == 404
+    assert await events(world, "?outcome=4") == []
+    assert len(await events(world)) <= before + 2, "two looks at the log itself"
+    for name in (other, "absent"):
+        assert await events(world, f"?patient={name}") == []
+
+
 async def test_a_read_is_a_balp_patient_read(world: World) -> None:
     names = await staged(world)
     doctor = world.professional(DEPARTMENT)

@@ -134,8 +134,13 @@ async def compare(opened: Opened, ask: Ask, name: str) -> None:
     for _ in range(MOST_PAGES):
         opened.begin()
         a, b = [await sent(world, ask, stage.callers(world)[name]) for world in (pair.a, pair.b)]
-        same(Answer.of(a), Answer.of(b), f"{name}: {ask}")
-        if ask.method == "HEAD" or a.status_code != 200 or b'{"relation":"next"' not in a.content:
+        same(told(a, ask), told(b, ask), f"{name}: {ask}")
+        if (
+            "AuditEvent" in ask.path
+            or ask.method == "HEAD"
+            or a.status_code != 200
+            or b'{"relation":"next"' not in a.content
+        ):
             return
         links = [{link["relation"]: link["url"] for link in r.json().get("link", ())} for r in (a, b)]
         if "next" not in links[0]:
@@ -145,6 +150,17 @@ async def compare(opened: Opened, ask: Ask, name: str) -> None:
         a, b = [await sent(world, Ask("GET", path), stage.callers(world)[name])
                 for world, path in zip((pair.a, pair.b), paths, strict=True)]  # fmt: skip
         same(Answer.of(a), Answer.of(b), f"{name}: the next page of {ask}")
+
+
+def told(response: httpx.Response, ask: Ask, names: dict[str, str] | None = None) -> Answer:
+    """Return what is compared of an answer: of the log no more than its status.
+
+    Its entries have ids of chance and, at a clock that stands still, no order. What it tells of the hidden is asked in
+    tests/trust/test_log_events.py.
+    """
+    if "AuditEvent" in ask.path or ask.path.partition("?")[0].endswith("/log"):
+        return Answer(response.status_code, (), b"")
+    return Answer.of(response, names)
 
 
 class Differ(BaseException):
@@ -173,7 +189,7 @@ async def compare_page(opened: Opened, ask: Ask, number: int) -> None:
             response = await tab.post(ask.path, ask.fields)
         else:
             response = await tab.world.http.request(ask.method, tab.base + ask.path)
-        answers.append(Answer.of(response, names))
+        answers.append(told(response, ask, names))
     same(answers[0], answers[1], f"{opened.stage.pages[number]}: {ask}")
 
 

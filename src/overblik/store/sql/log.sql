@@ -3,7 +3,11 @@
 -- What was logged about one record and is sealed in the first `size` leaves, for the citizen; the oldest
 -- first of each record. Reading it is logged too. One row without a leaf where there is nothing yet.
 with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
+p as materialized (
+    select e.rule, e.evidence from t, lateral (:permit_whole:) e
+    where exists (select from resource q
+                  where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
+),
 logged as (
     insert into access_log :log_columns:
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),
@@ -37,7 +41,11 @@ from person_key k where k.system = %(system)s and k.value = %(value)s and k.sour
 -- Reading it is logged too. `data` is what an entry of one resource was about, where the reader may see that;
 -- no more than the reader could see anyway is told of what somebody else has read.
 with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
+p as materialized (
+    select e.rule, e.evidence from t, lateral (:permit_whole:) e
+    where %(rid)s::bigint = 0 or exists (select from resource q
+                  where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
+),
 logged as (
     insert into access_log :log_columns:
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),

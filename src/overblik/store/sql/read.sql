@@ -287,7 +287,11 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 -- after it, who broke the glass in the last thirty days is among it. Reading it is logged too. What the reader was refused
 -- is left out: of what is not there nothing would stand here, so it would tell that something is.
 with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit_whole:) e),
+p as materialized (
+    select e.rule, e.evidence from t, lateral (:permit_whole:) e
+    where exists (select from resource q
+                  where q.pid = %(pid)s and q.rid = %(rid)s and not q.deleted and :visible_entry:)
+),
 logged as (
     insert into access_log :log_columns:
     select t.pid, case when p.rule is null then 'refuse' else 'permit' end, coalesce(p.rule, 'none'),
