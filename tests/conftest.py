@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, seed, settings
 
 from overblik.app.runtime import Runtime, runtime
 from overblik.app.server import application
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 # How long an example takes depends on what else the machine does: nothing fails by it.
 settings.register_profile("overblik", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("overblik")
+DRAWN = settings(
+    database=None, phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+"""How populations and what is asked of them are drawn: many, and none made smaller."""
 SHARED = Path(os.environ.get("OVERBLIK_SHARED", Path(__file__).parents[2] / "shared"))
 DATA = SHARED / "data"
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -63,12 +69,13 @@ LONG = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take how many cases some tests try."""
+    """Take how many cases some tests try, and whether others than in every run."""
+    parser.addoption("--fresh", action="store_true", help="draw other examples than every run does (hypothesis)")
     parser.addoption("--tampering", default="210", help="changes to the log that verifiers must find (tests/trust)")
     parser.addoption("--equality", default="200", help="requests on the wire, held against the log (tests/equality)")
     parser.addoption("--replay", default="150", help="requests whose decisions are made again (tests/trust)")
     parser.addoption("--injected", default="6", help="of how many places one fails in the long tests (tests/faults)")
-    parser.addoption("--oracle", default="1000", help="searches that the oracle compares (tests/search)")
+    parser.addoption("--oracle", default="3000", help="searches that the oracle compares (tests/search)")
     parser.addoption("--worlds", default="2000", help="requests that two worlds must answer alike (tests/worlds)")
 
 
@@ -78,6 +85,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).as_posix() in LONG:
             item.add_marker(pytest.mark.long)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have every run draw the same examples, unless fresh ones are asked for.
+
+    A change is judged by what it changes, not by what a run happened to draw; new examples are looked for on purpose.
+    """
+    if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj) and not item.config.getoption("--fresh"):
+        seed(zlib.crc32(item.nodeid.encode()))(item.obj)
 
 
 def shared_files(pattern: str) -> list[Path]:

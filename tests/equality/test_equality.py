@@ -72,16 +72,18 @@ class Bench:
         settings = Settings(data=self.victim.folder, mode="demo", connections=4)
         pages = {}
         async with runtime(settings, self.victim.postgres.conninfo, migrating=False) as run:
-            assert run.issuer
+            issuer = run.issuer
+            assert issuer
             assert run.provider
             for label, claims in CLAIMS.items():
-                token = {"Authorization": f"Bearer {run.issuer.token(claims)}"}
+                token = {"Authorization": f"Bearer {issuer.token(claims)}"}
                 self.headers[label] = token | {"X-Test-Caller": label}
             clock = DemoClock(self.victim.folder / "clock")
             await set_stage(run.door, NOW.date())
             system = self.headers["system"]["Authorization"].removeprefix("Bearer ")
-            sources = Sources(self.victim.address, lambda slug, name: run.issuer.token(  # type: ignore[union-attr]
-                {"kind": "source", "sub": slug, "name": name}))  # fmt: skip
+            sources = Sources(
+                self.victim.address, lambda slug, name: issuer.token({"kind": "source", "sub": slug, "name": name})
+            )
             sources.send("/fhir", "application/fhir+json", directory_bundle(), system)
             await run.directory.refresh(force=True)
             told = sorted((d for r in PEOPLE for d in r.deliveries(NOW)), key=lambda d: d.at)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.conftest import Clones, FixedClock, World
 
 _CHANCE = re.compile(
-    r"(?:_cursor|mark|state|nonce|code_challenge)=[A-Za-z0-9_%=~-]+|/s/[A-Za-z0-9_-]{8}\b"
+    r"(?:_cursor|mark|state|nonce|code_challenge)=[A-Za-z0-9_%=~-]+|/s/[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])"
     r'|name="form_token" value="[^"]*"'
 )
 """What is drawn at random for each answer: sealed cursors and marks of pages, slots, and what a sign-in is bound to."""

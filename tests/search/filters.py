@@ -7,6 +7,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from overblik.fhir.query.filter import MOST_TESTS
 from tests.search import values
 from tests.search.evaluate import MATCH, Filter, composite, led, referring, refers
 from tests.search.paths import COMPOSITES, PARAMS, found
@@ -171,11 +172,20 @@ def quoted(asker: Asker, value: str) -> str:
 
 
 def draw_filter(asker: Asker, kind: str, near: Json | None) -> Filter:
-    """Draw a filter of a type."""
+    """Draw a filter of a type, of no more tests than the server takes."""
     tree = draw_tree(asker, kind, near, 0)
+    while tests_in(tree) > MOST_TESTS:
+        tree = draw_tree(asker, kind, near, 0)
     asked = Filter(written(asker, tree))
     asked.meets = partial(satisfied, tree)
     return asked
+
+
+def tests_in(tree: Tree | Asked | None) -> int:
+    """Count the tests of an expression, with those in brackets on its paths."""
+    if isinstance(tree, Asked):
+        return 1 + sum(tests_in(step.filter) for step in tree.path)
+    return sum(tests_in(term) for _, term in tree.terms) if tree else 0
 
 
 def draw_tree(asker: Asker, kind: str, near: Json | None, depth: int) -> Tree:

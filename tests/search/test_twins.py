@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overblik.fhir.index.parameters import standards
 from tests.api.test_search_parameters import index
 from tests.api.test_transaction import bundle, entry
+from tests.conftest import DRAWN
 from tests.fhir.test_definitions_of_parameters import restated
 from tests.search.paths import COMPOSITES, PARAMS
 from tests.search.people import populations
@@ -104,10 +105,7 @@ def twins() -> Twins:
     return Twins()
 
 
-@settings(
-    max_examples=ROUND, deadline=None, database=None, backend="hypothesis-urandom", phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+@settings(DRAWN, max_examples=ROUND)
 @given(data=st.data())
 async def test_a_twin_finds_what_its_like_of_the_standard_finds(
     world: World, twins: Twins, turn: int, data: st.DataObject

@@ -83,6 +83,19 @@ async def test_o1_the_log_does_not_tell_its_reader_what_is_hidden_from_them(worl
         assert await events(world, f"?patient={name}") == []
 
 
+async def test_an_apps_scopes_of_its_person_reach_the_log_without_a_patient_in_context(world: World) -> None:
+    await staged(world)
+    app = {"kind": "citizen", "sub": CPR, "name": "Borger", "app": "Appen"}
+    everything = await events(world)
+    assert everything
+    found = await events(world, who=world.token(**app, scope="user/AuditEvent.rs"))
+    assert {e["id"] for e in everything} <= {e["id"] for e in found}
+    one = f"/AuditEvent/{everything[0]['id']}"
+    reading, finding = (world.token(**app, scope=f"user/AuditEvent.{letter}") for letter in "rs")
+    assert [(await world.get(one, who)).status_code for who in (reading, finding)] == [200, 403]
+    assert [(await world.get("/AuditEvent", who)).status_code for who in (reading, finding)] == [403, 200]
+
+
 async def test_a_read_is_a_balp_patient_read(world: World) -> None:
     names = await staged(world)
     doctor = world.professional(DEPARTMENT)

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
+import overblik
 from overblik.store.policy import FUNCTIONS, POLICY
 from overblik.store.replay import Replayed, replay
 from tests.conftest import NOW
@@ -143,3 +146,8 @@ async def test_the_policy_in_force_is_kept_and_its_functions_are_those_of_their_
         "select distinct proname as name from pg_proc where proname like 'block\\_%%'"
     )
     assert {row.name for row in named} == FUNCTIONS.keys()
+    last: dict[str, str] = {}
+    for path in sorted((Path(overblik.__file__).parent / "store" / "migrations").glob("*.sql")):
+        for name in re.findall(r"create (?:or replace )?function (block_\w+)", path.read_text()):
+            last[name] = path.name[:4]
+    assert last == FUNCTIONS, "a policy is named anew when a function of it is"

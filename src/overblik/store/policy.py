@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GROUND = ("relation", "deny", "mandate", "person_key", "record_alias")
 """The tables that decisions look at beside the resources themselves."""
-FUNCTIONS = {"block_carries": "0021", "block_excepts": "0013"}
+FUNCTIONS = {"block_carries": "0026", "block_excepts": "0013"}
 """The functions that decisions call, by the migration that gave them their text last."""
 _TEXTS = {kind: (permit(kind), permit(kind, whole=True), visible(kind)) for kind in KINDS}
 _ALL = "\n".join([*(text for kind in KINDS for text in _TEXTS[kind]), *map(str, sorted(FUNCTIONS.items()))])

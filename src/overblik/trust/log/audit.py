@@ -110,7 +110,12 @@ async def _rows(
     if asked.about and asked.about[0] == "Patient" and about and about.pid in place.pids:
         about = None  # every entry is about the patient
     params = caller.params(door.clock.now(), "read log", text.replace("\x00", "?")) | found
-    params |= {"pid": place.pid, "rid": place.rid, "pids": list(place.pids), "parts": _reached(caller, place)}
+    params |= {
+        "pid": place.pid,
+        "rid": place.rid,
+        "pids": list(place.pids),
+        "parts": _reached(caller, place, "r" if lid else "s"),
+    }
     params |= {"about": [about.rid] if about else None, "single": SINGLE, "limit": limit, "lid": lid}
     params |= {"before": before[0] if before else None, "before_lid": before[1] if before else None}
     params["withheld"] = sorted(await withheld_units(door.database))
@@ -123,9 +128,9 @@ async def _own(door: Door, caller: Caller) -> Place:
     return Place(rows[0].pid, 0, tuple(rows[0].pids)) if rows else NOWHERE
 
 
-def _reached(caller: Caller, place: Place) -> list[int]:
+def _reached(caller: Caller, place: Place, letter: str) -> list[int]:
     """Return the parts of a record whose log an app's scopes reach."""
-    if caller.reach is None or {"*", "AuditEvent"} & set(caller.reach.scopes.types("user", "system")):
+    if caller.reach is None or {"*", "AuditEvent"} & set(caller.reach.scopes.types(letter, "user", "system")):
         return list(place.pids)
     return [pid for pid in place.pids if pid in caller.reach.pids]
 
