@@ -1,6 +1,7 @@
 """O1: requests over every route and page, drawn by hypothesis; two worlds answer each with the same bytes.
 
-`--worlds N` asks N requests instead of 2 000; the everyday tests ask the first few hundred of them. `--fresh` asks others.
+`--worlds N` asks N requests instead of 2 000; the everyday tests ask the first few hundred of them. `--fresh`
+asks others.
 """
 
 from __future__ import annotations
