@@ -7,8 +7,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.identifiers import ATC, CPR, ICPC2, NPU, SKS, SOR
-from overblik.overview.context import Context
-from overblik.overview.service import Overview, compose
+from overblik.overview.context import Context, Viewer
+from overblik.overview.service import Overview, compose, looked
 from overblik.trust.access import Record
 from overblik.trust.entries import Entry
 from overblik.trust.identity import Caller
@@ -65,8 +65,8 @@ def seen(entries: Iterable[Entry], who: str = "professional", now: datetime = NO
     told = tuple(entries)
     seqs = {entry.change: entry.change for entry in told}
     record = Record("p", "contact", told, seqs, more.get("baseline", 0), more.get("before"))
-    ctx = Context(record, caller, now, DIRECTORY.get)
-    return compose(ctx, more.get("as_of"), ())
+    ctx = Context(record, Viewer.of(caller), now, DIRECTORY.get)
+    return looked(ctx, compose(ctx), record, now, more.get("as_of"), ())
 
 
 def _professional(org: str) -> Caller:

@@ -179,6 +179,22 @@ def test_a_decision_reads_the_relations_of_one_record_only(filled: psycopg.Conne
     assert max(removed, default=0) < PATIENTS / 2, lines
 
 
+def test_looks_of_professionals_are_found_among_any_number_of_others(filled: psycopg.Connection[Any]) -> None:
+    params = PERSON.params(NOW, "read log", "") | {"pid": 7, "rid": 7, "pids": [7], "limit": 5, "professionals": True}
+    with filled.transaction(force_rollback=True):
+        filled.execute(
+            "insert into access_log (pid, lid, salt, at, request, channel, action, outcome, rule, actor_kind, actor,"
+            " actor_name, actor_role, org, org_name, purpose)"
+            " select 7, gen_random_uuid(), '', now() - n * interval '1 s',"
+            " gen_random_uuid(), '', '', 'permit', '', case n % 1000 when 0 then 'professional' else 'citizen' end,"
+            " '', '', '', '', '', '' from generate_series(1, 5000) n"
+        )
+        lines = explained(filled, sql_for("read_log", PERSON.kind), params)
+    assert any("Index Scan Backward using access_log_professional" in line for line in lines), lines
+    removed = [int(line.rpartition(":")[2]) for line in lines if "Rows Removed by Filter" in line]
+    assert max(removed, default=0) < 1000, lines
+
+
 @pytest.mark.parametrize("search", ["Observation?status=final&_count=5", "Patient", "Observation?date=ge2026"])
 def test_the_smaller_side_leads_a_professional(
     filled: psycopg.Connection[Any], search: str, monkeypatch: pytest.MonkeyPatch

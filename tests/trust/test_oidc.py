@@ -296,7 +296,7 @@ async def test_userinfo_adds_what_it_knows_of_the_same_person_only() -> None:
 
 def directory() -> Directory:
     made = Directory(None)  # type: ignore[arg-type]  # it is not read
-    made._by_token = {"yder:990017": Organisation("99900000016030", "Lægerne", "", "gp", "", "990017", "", "")}  # noqa: SLF001
+    made.units = {"yder:990017": Organisation("99900000016030", "Lægerne", "", "gp", "", "990017", "", "")}
     return made
 
 

@@ -6,7 +6,7 @@ Everything here is a pure function of what this viewer may see; nothing merged i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overblik.fhir.dates import LATEST
 from overblik.fhir.index import interval_of
@@ -51,12 +51,24 @@ class Origin(Shown, frozen=True):
     raw: str = ""
 
 
+class Viewer(NamedTuple):
+    """What an overview depends on of who looks: which kind of caller, and the unit with those above it."""
+
+    kind: str
+    orgs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, caller: Caller) -> Viewer:
+        """Return what an overview knows of a caller."""
+        return cls(caller.kind, tuple(caller.orgs))
+
+
 @dataclass(slots=True)
 class Context:
     """One viewer's look at one record."""
 
     record: Record
-    caller: Caller
+    viewer: Viewer
     now: datetime
     find: Callable[[str], Organisation | None]
     by_type: dict[str, list[Entry]] = field(default_factory=dict)
@@ -109,7 +121,7 @@ class Context:
     @property
     def is_professional(self) -> bool:
         """Say whether the viewer sees what is for professionals only."""
-        return self.caller.kind in {"professional", "system"}
+        return self.viewer.kind in {"professional", "system"}
 
 
 @once

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from overblik.courses.rehabilitation import Course, courses
-from overblik.overview.context import TYPES, Context
+from overblik.overview.composed import Composed
+from overblik.overview.context import TYPES, Context, Viewer
 from overblik.overview.sections import appointments as appointment_section
 from overblik.overview.sections import clinical, documents, master_data, medication, messages, news, plans
 from overblik.overview.sections.asked import Asked, asked
@@ -71,6 +74,7 @@ class Overviews:
     def __init__(self, door: Door, directory: Directory) -> None:
         self._door = door
         self._directory = directory
+        self._composed = Composed(compose)
 
     async def build(self, caller: Caller, patient_id: str, as_of: datetime | None = None) -> Overview:
         """Return the overview of a record; NotFound where the caller may not see it.
@@ -82,8 +86,13 @@ class Overviews:
         looking = as_of is None and (caller.is_citizen or caller.kind == "professional")
         first = now - news.FIRST_LOOK if looking else None
         record = await self._door.gather(caller, patient_id, TYPES, "overview", as_of=as_of, first=first)
-        ctx = Context(record, caller, now, self._directory.find)
-        return compose(ctx, as_of, tuple(self._directory.connections))
+        viewer, units = Viewer.of(caller), self._directory.units
+        if as_of is None:
+            ctx, overview = self._composed.of(record, viewer, now, units)
+        else:
+            ctx = Context(record, viewer, now, units.get)
+            overview = compose(ctx)
+        return looked(ctx, overview, record, now, as_of, tuple(self._directory.connections))
 
     async def worklist(self, caller: Caller) -> list[Work]:
         """Return the patients the caller's unit has work with, what needs attention first."""
@@ -95,7 +104,7 @@ class Overviews:
         return sorted(items, key=lambda w: (rank[w.groups[0]], w.person.name.casefold(), w.patient_id))
 
     def _work(self, caller: Caller, record: Record, now: datetime) -> Work:
-        ctx = Context(record, caller, now, self._directory.find)
+        ctx = Context(record, Viewer.of(caller), now, self._directory.find)
         found = courses(record.entries, now, self._directory.find)
         threads = messages.messages(ctx)
         mine = set(caller.orgs)
@@ -131,8 +140,8 @@ def _groups(course: Course | None, mine: set[str], unanswered: int) -> tuple[str
     return tuple(sorted(found, key=order.__getitem__)) or ("other",)
 
 
-def compose(ctx: Context, as_of: datetime | None, sources: tuple[Connection, ...]) -> Overview:
-    """Return the overview that a context gives; pure."""
+def compose(ctx: Context) -> Overview:
+    """Return what a context gives whoever looks and whenever within the minute; pure. `looked` adds the look."""
     card = master_data.master_data(ctx)
     threads = messages.messages(ctx)
     all_plans = plans.plans(ctx)
@@ -140,22 +149,33 @@ def compose(ctx: Context, as_of: datetime | None, sources: tuple[Connection, ...
     return Overview(
         patient_id=ctx.record.patient_id,
         retrieved=ctx.now,
-        as_of=as_of,
+        as_of=None,
         rule=ctx.record.rule,
-        before=ctx.record.before,
+        before=None,
         person=card.person,
         courses=tuple(found),
-        new=tuple(news.news(ctx)) if as_of is None else (),
+        new=(),
         appointments=tuple(appointment_section.appointments(ctx)),
         allergies=tuple(clinical.allergies(ctx)),
         medication=tuple(medication.medication(ctx)),
         problems=tuple(clinical.problems(ctx)),
         plans=tuple(all_plans),
-        asked=tuple(asked(ctx, all_plans, threads, found)) if ctx.caller.kind == "professional" else (),
+        asked=tuple(asked(ctx, all_plans, threads, found)) if ctx.viewer.kind == "professional" else (),
         results=tuple(clinical.results(ctx)),
         contacts=tuple(clinical.contacts(ctx)),
         messages=tuple(threads),
         documents=tuple(documents.documents(ctx)),
         master_data=card,
-        sources=sources,
+        sources=(),
+    )
+
+
+def looked(
+    ctx: Context, overview: Overview, record: Record, now: datetime, as_of: datetime | None,
+    sources: tuple[Connection, ...],
+) -> Overview:  # fmt: skip
+    """Return an overview with what belongs to one look at it: when, by what rule, and what is new to the viewer."""
+    new = tuple(news.news(ctx, record)) if as_of is None else ()
+    return replace(
+        overview, retrieved=now, as_of=as_of, rule=record.rule, before=record.before, new=new, sources=sources
     )

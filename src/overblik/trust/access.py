@@ -270,14 +270,15 @@ class Door:
             raise NotFound
         return str(rows[0].id)
 
-    async def log(self, caller: Caller, patient_id: str, limit: int, only: str = "") -> list[Any]:
-        """Return the newest entries of a record's log, those of one kind of reader where `only` says so.
+    async def log(self, caller: Caller, patient_id: str, limit: int, *, professionals: bool = False) -> list[Any]:
+        """Return the newest entries of a record's log, all of them or the looks of professionals.
 
         Reading it is an entry of its own.
         """
         require(caller, "read", "AuditEvent", letters="rs")
         place = await self.locate("Patient", patient_id)
-        params = self._params(caller, "read log", f"Patient/{patient_id}/log", place) | {"limit": limit, "only": only}
+        params = self._params(caller, "read log", f"Patient/{patient_id}/log", place)
+        params |= {"limit": limit, "professionals": professionals}
         seen.note(caller, {place.pid: ()}, ())
         return await named(self, caller, await self.database.fetch(sql_for("read_log", caller.kind), params))
 

@@ -15,6 +15,7 @@ from overblik.fhir.identifiers import GLN, SOR, YDER, canonical, org_token
 from overblik.store.queries import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from overblik.fhir.strict_json import Json
@@ -53,12 +54,15 @@ class Connection:
 
 
 class Directory:
-    """The units known to this server, by SOR, GLN and ydernummer."""
+    """The units known to this server, by SOR, GLN and ydernummer.
+
+    `units` has them by key; it is another object when, and only when, one of them is another.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._read_at = float("-inf")
-        self._by_token: dict[str, Organisation] = {}
+        self.units: Mapping[str, Organisation] = {}
         self._by_id: dict[str, str] = {}
         self._routes: dict[tuple[str, str], list[str]] = {}
         self.connections: list[Connection] = []
@@ -89,7 +93,9 @@ class Directory:
             Connection(row.name, row.kind, row.state, row.since)
             for row in await self._database.fetch(sql("read_connections"))
         ]
-        self._by_token, self._routes = by_token, routes
+        if by_token != self.units:
+            self.units = by_token
+        self._routes = routes
         self._by_id = {row.id: row.sor for row in rows if row.id}
         self._read_at = time.monotonic()
 
@@ -100,7 +106,7 @@ class Directory:
 
     def find(self, token: str) -> Organisation | None:
         """Return a unit by its key: a SOR code, `gln:…` or `yder:…`."""
-        return self._by_token.get(token)
+        return self.units.get(token)
 
     def path(self, sor: str) -> tuple[str, ...]:
         """Return the keys of a unit and of every unit above it; an unknown unit is only itself."""
@@ -108,7 +114,7 @@ class Directory:
         seen: set[str] = set()
         while sor and sor not in seen:
             seen.add(sor)
-            unit = self._by_token.get(sor)
+            unit = self.units.get(sor)
             found += tokens_of(unit) if unit else [sor]
             sor = unit.parent if unit else ""
         return tuple(found)
@@ -116,7 +122,7 @@ class Directory:
     def token(self, reference: Json) -> str:
         """Return the key of the organisation a Reference names, "" where it names none."""
         if token := org_token(reference.get("identifier", {})):
-            unit = self._by_token.get(token)
+            unit = self.units.get(token)
             return unit.sor if unit else token
         target = str(reference.get("reference", ""))
         return self._by_id.get(target.removeprefix("Organization/"), "")

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from overblik.fhir.dates import instant
 from overblik.fhir.errors import NotFound, Unprocessable
 from overblik.fhir.identifiers import CPR
-from overblik.overview.context import Context
+from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import master_data
 from overblik.trust.consent import writing
 from overblik.trust.consent.preview import preview
@@ -110,7 +110,9 @@ async def _patient(site: Site, request: Request, session: Session) -> tuple[str,
         raise NotFound
     patient_id = str(request.path_params["id"])
     record = await site.door.gather(session.caller, patient_id, ("Patient",), "read")
-    return patient_id, master_data(Context(record, session.caller, site.door.clock.now(), site.directory.find)).person
+    return patient_id, master_data(
+        Context(record, Viewer.of(session.caller), site.door.clock.now(), site.directory.find)
+    ).person
 
 
 def _require_citizen(session: Session) -> None:

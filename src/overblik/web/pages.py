@@ -13,7 +13,7 @@ from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Forbidden, Malformed, NotFound, OverblikError, Unprocessable
 from overblik.fhir.identifiers import CPR, D_ECPR, X_ECPR, Identifier, canonical, person_identifier_problem
 from overblik.fhir.strict_json import dumps
-from overblik.overview.context import Context
+from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import Person, master_data
 from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.trust.log.proofs import own_log
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from overblik.web.site import Site
 
 LOG_ROWS = 200
+LOOKS = 60
+"""Entries among which the looks are that the overview tells of: three lines of professionals."""
 _AN_INSTANT = timedelta(microseconds=1)
 
 
@@ -49,7 +51,7 @@ async def _own_overview(site: Site, request: Request, session: Session) -> Respo
     as_of = _as_of(site, request)
     patient_id = await site.door.find(session.caller, CPR, session.caller.subject)
     found = await site.overviews.build(session.caller, patient_id, as_of)
-    seen = [] if as_of else await site.door.log(session.caller, patient_id, LOG_ROWS, only="professional")
+    seen = [] if as_of else await site.door.log(session.caller, patient_id, LOOKS, professionals=True)
     return site.page(
         "citizen.html",
         request,
@@ -149,7 +151,9 @@ async def _person_of(site: Site, caller: Caller, binary: Disclosed) -> tuple[str
     patient_id = reference.removeprefix("Patient/")
     with suppress(NotFound):
         record = await site.door.gather(caller, patient_id, ("Patient",), "read raw")
-        return patient_id, master_data(Context(record, caller, site.door.clock.now(), site.directory.find)).person
+        return patient_id, master_data(
+            Context(record, Viewer.of(caller), site.door.clock.now(), site.directory.find)
+        ).person
     return "", None
 
 

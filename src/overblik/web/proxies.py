@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.errors import NotFound, Unprocessable
 from overblik.fhir.identifiers import CPR, cpr_birth_date
-from overblik.overview.context import Context
+from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import master_data
 from overblik.trust.consent import writing
 from overblik.trust.consent.mandates import act_for, held
@@ -76,7 +76,7 @@ async def _name(site: Site, session: Session, one: Held) -> str:
         record = await site.door.gather(proxy, patient_id, ("Patient",), "proxies")
     except NotFound:
         return ""
-    return master_data(Context(record, proxy, site.door.clock.now(), site.directory.find)).person.name
+    return master_data(Context(record, Viewer.of(proxy), site.door.clock.now(), site.directory.find)).person.name
 
 
 def _require_citizen(session: Session) -> None:

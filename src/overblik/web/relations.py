@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.errors import NotFound
-from overblik.overview.context import Context
+from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import master_data
 from overblik.trust.follow_up import close, follow_ups
 from overblik.trust.relations import relations as relations_of
@@ -29,7 +29,11 @@ async def relations(site: Site, request: Request, session: Session) -> Response:
         raise NotFound
     now = site.door.clock.now()
     found = [
-        (record.patient_id, master_data(Context(record, session.caller, now, site.directory.find)).person, mine)
+        (
+            record.patient_id,
+            master_data(Context(record, Viewer.of(session.caller), now, site.directory.find)).person,
+            mine,
+        )
         for record, mine in await relations_of(site.door, session.caller)
     ]
     cases = await follow_ups(site.door, session.caller) if session.caller.org else []

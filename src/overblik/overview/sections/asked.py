@@ -36,7 +36,7 @@ def asked(ctx: Context, plans: list[Plan], threads: list[Thread], courses: list[
 
     A course that has ended asks nothing more: nobody writes a hospital's plan off item by item.
     """
-    mine = set(ctx.caller.orgs)
+    mine = set(ctx.viewer.orgs)
     ended = {reference for course in courses if course.ended for reference in course.references}
     items = []
     for plan in plans:

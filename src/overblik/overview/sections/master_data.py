@@ -146,7 +146,7 @@ def _values(ctx: Context, entry: Entry) -> list[Value]:
     resource = entry.resource
     found = []
     # Protection is the person's, whichever source says it: no other source's message gives the address away.
-    protected = any(map(_is_protected, ctx.of("Patient"))) and ctx.caller.kind != "citizen"
+    protected = any(map(_is_protected, ctx.of("Patient"))) and ctx.viewer.kind != "citizen"
     for address in resource.get("address", ()):
         if protected:
             found.append(_value(ctx, entry, "address", "", address, detail="protected"))

@@ -47,11 +47,14 @@ class News(Shown, frozen=True):
     raw: str
 
 
-def news(ctx: Context) -> list[News]:
-    """Return what became known since the viewer's last visit, last received first."""
+def news(ctx: Context, record: Record) -> list[News]:
+    """Return what became known since the viewer's last visit, last received first.
+
+    `record` is the one of this look; its entries are those of the context, which may be of a look before.
+    """
     changes: dict[int, list[Entry]] = {}
-    for entry in ctx.record.entries:
-        if _is_new(ctx.record, entry):
+    for entry in record.entries:
+        if _is_new(record, entry):
             changes.setdefault(entry.change, []).append(entry)
     items = [item for members in changes.values() if (item := _item(ctx, members)) is not None]
     return sorted(items, key=lambda i: (i.received, i.reference), reverse=True)

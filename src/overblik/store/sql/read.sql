@@ -283,8 +283,8 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 
 -- name: read_log
 -- scope: patient
--- What was logged about one record, newest first, of one kind of reader or ('') all; for the citizen. Whatever came
--- after it, who broke the glass in the last thirty days is among it. Reading it is logged too. What the reader was refused
+-- What was logged about one record, newest first, all of it or the looks of professionals; for the citizen.
+-- Whatever came after it, who broke the glass in the last thirty days is among it. Reading it is logged too. What the reader was refused
 -- is left out: of what is not there nothing would stand here, so it would tell that something is.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (
@@ -300,15 +300,19 @@ logged as (
 ),
 newest as (
     select e.* from p, unnest(%(pids)s::bigint[]) as x(pid), lateral (
-        select * from (select * from access_log l
-                       where l.pid = x.pid and (l.outcome <> 'refuse' or l.actor <> %(person)s)
-                       order by l.at desc, l.lid desc limit case when %(only)s = '' then 1 else 20 end * %(limit)s) l
-        where %(only)s::text in ('', l.actor_kind) order by l.at desc, l.lid desc limit %(limit)s
+        (select * from access_log l
+         where not %(professionals)s and l.pid = x.pid and (l.outcome <> 'refuse' or l.actor <> %(person)s)
+         order by l.at desc, l.lid desc limit %(limit)s)
+        union all
+        (select * from access_log l
+         where %(professionals)s and l.pid = x.pid and l.actor_kind = 'professional'
+               and (l.outcome <> 'refuse' or l.actor <> %(person)s)
+         order by l.at desc, l.lid desc limit %(limit)s)
     ) e order by e.at desc, e.lid desc limit %(limit)s
 ),
 glass as (
     select l.* from p, access_log l
-    where l.pid = any(%(pids)s::bigint[]) and l.action = 'break glass' and %(only)s::text in ('', l.actor_kind)
+    where l.pid = any(%(pids)s::bigint[]) and l.action = 'break glass' and (not %(professionals)s or l.actor_kind = 'professional')
       and l.at > %(now)s::timestamptz - interval '30 days'
     order by l.at desc, l.lid desc limit %(limit)s
 )
