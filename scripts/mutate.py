@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS = 600
-_DECIDED = ("trust/test_door.py", "trust/test_consent.py", "trust/test_proxies.py", "trust/test_break_glass.py")
+_DECIDED = (
+    "trust/test_door.py", "trust/test_consent.py", "trust/test_proxies.py", "trust/test_break_glass.py",
+    "trust/test_deaths.py",
+)  # fmt: skip
 _HIDDEN = ("api/test_hidden.py", "api/test_chains.py", "api/test_include.py", "worlds/test_generated.py")
 _MORE = (*_DECIDED, "trust/test_merged_records.py", "trust/test_scopes.py", *_HIDDEN)
 TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -143,11 +143,11 @@ async def test_the_policy_in_force_is_kept_and_its_functions_are_those_of_their_
     rows = await world.run.database.fetch("select distinct version from policy")
     assert [row.version for row in rows] == [POLICY]
     named = await world.run.database.fetch(
-        "select distinct proname as name from pg_proc where proname like 'block\\_%%'"
+        "select distinct proname as name from pg_proc where proname ~ '^(block|death)_'"
     )
     assert {row.name for row in named} == FUNCTIONS.keys()
     last: dict[str, str] = {}
     for path in sorted((Path(overblik.__file__).parent / "store" / "migrations").glob("*.sql")):
-        for name in re.findall(r"create (?:or replace )?function (block_\w+)", path.read_text()):
+        for name in re.findall(r"create (?:or replace )?function ((?:block|death)_\w+)", path.read_text()):
             last[name] = path.name[:4]
     assert last == FUNCTIONS, "a policy is named anew when a function of it is"

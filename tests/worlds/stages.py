@@ -130,7 +130,8 @@ def populations(draw: st.DrawFn, stage: Stage) -> Population:
 
     def person(name: str, cpr: str) -> None:
         resource = {**maker.make("Patient", name), "identifier": patient(cpr)["identifier"]}
-        made.append({**resource, "birthDate": "1948-12-25" if cpr == MINE else "1948-05-09"})
+        dead = {"deceasedDateTime": "2026-05-05"} if name.startswith(UNSEEN) else {}
+        made.append({**resource, "birthDate": "1948-12-25" if cpr == MINE else "1948-05-09", **dead})
 
     person(f"{SEEN}.p", MINE)
     if stage.persons:

@@ -185,6 +185,7 @@ class CopyUnit(Unit):
             await self._copy(table, columns, narrow_rows(made, table))
         await self._copy("relation", RELATION, [r for s in new for r in _relations(s, rows[s.pid, s.rid])])
         await self._put_mandates(new)
+        await self._put_deaths(new)
         await self._copy("membership", MEMBERSHIP, [m for s in new for m in _memberships(s)])
 
     async def _require_catalogue(self) -> None:

@@ -14,9 +14,9 @@ from overblik.store.visibility import KINDS, permit, visible
 if TYPE_CHECKING:
     from overblik.store.database import Database
 
-GROUND = ("relation", "deny", "mandate", "person_key", "record_alias")
+GROUND = ("relation", "deny", "mandate", "person_key", "record_alias", "death")
 """The tables that decisions look at beside the resources themselves."""
-FUNCTIONS = {"block_carries": "0026", "block_excepts": "0013"}
+FUNCTIONS = {"block_carries": "0026", "block_excepts": "0013", "death_ends": "0028", "death_known": "0028"}
 """The functions that decisions call, by the migration that gave them their text last."""
 _TEXTS = {kind: (permit(kind), permit(kind, whole=True), visible(kind)) for kind in KINDS}
 _ALL = "\n".join([*(text for kind in KINDS for text in _TEXTS[kind]), *map(str, sorted(FUNCTIONS.items()))])

@@ -60,6 +60,18 @@ class MandateRow:
     valid_until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class DeathRow:
+    """That a Patient says the person is dead, and until when relations without an end go on.
+
+    Where the day is not known (`dated` false) it is when it was first said here.
+    """
+
+    since: datetime
+    ends: datetime
+    dated: bool
+
+
 @dataclass(slots=True)
 class Staged:
     """One version about to be written. `resource` is None for a deletion.
@@ -84,6 +96,7 @@ class Staged:
     facets: dict[str, Any] | None = None
     relations: list[RelationRow] = field(default_factory=list)
     mandates: list[MandateRow] = field(default_factory=list)
+    death: DeathRow | None = None
     raw: tuple[str, bytes] | None = None
 
 
@@ -229,6 +242,7 @@ class Unit:
         await many(sql("clear_relations"), old)
         await many(sql("put_relation"), [r for s in staged for r in _relations(s)])
         await self._put_mandates(staged)
+        await self._put_deaths(staged)
         await many(
             sql("put_raw"),
             [
@@ -254,6 +268,17 @@ class Unit:
             for s in related for m in s.mandates
         ]  # fmt: skip
         await self.transaction.run_many(sql("put_mandate_by_law"), rows)
+
+    async def _put_deaths(self, staged: Iterable[Staged]) -> None:
+        """Write which Patients say that the person is dead, and no longer which said so."""
+        said = [s for s in staged if s.type == "Patient" and (s.death or s.version > 1)]
+        gone = [{"pid": s.pid, "rid": s.rid} for s in said if s.death is None]
+        await self.transaction.run_many(sql("clear_death"), gone)
+        rows = [
+            {"pid": s.pid, "rid": s.rid, "since": s.death.since, "ends": s.death.ends, "dated": s.death.dated}
+            for s in said if s.death is not None
+        ]  # fmt: skip
+        await self.transaction.run_many(sql("put_death"), rows)
 
     async def _index(self, old: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
         """Write what the index keeps outside the rows themselves."""

@@ -47,6 +47,9 @@ _BLOCKED: LiteralString = "exists (select from blocks d where d.of = {row}.pid a
 _MANDATED: LiteralString = """
     and m.holder = %(person)s and m.valid_from <= %(now)s and m.valid_until > %(now)s"""
 
+_HOLDER_DEAD: LiteralString = """exists (select from person_key h where h.system = %(system)s
+    and h.value = %(person)s and h.source = '' and death_known(h.pid, %(now)s))"""
+
 _RELATION: LiteralString = """
     select l.kind as rule, l.rid as evidence, l.valid_until as until
     from relation l
@@ -54,7 +57,14 @@ _RELATION: LiteralString = """
       and l.org = any(%(orgs)s::text[])
       and (l.person is null or l.person = %(person)s)
       and l.valid_from <= %(now)s and l.valid_until > %(now)s
-      and (l.kind = 'break-glass' or not {denied})"""
+      and (l.kind = 'break-glass' or not {denied})
+      and not {outlived}"""
+
+# Of a relation that a death could end; asked only where somebody of the record is dead.
+_OUTLIVED: LiteralString = """((l.kind = 'stated' or l.valid_until >= '9999-01-01')
+      and exists (select from death x where {dead})
+      and death_ends(l.pid, l.kind = 'stated', l.valid_from, l.valid_until >= '9999-01-01',
+          %(now)s, %(person)s, %(org)s, %(orgs)s::text[]))"""
 
 _BROKEN_GLASS: LiteralString = """exists (
     select from relation g
@@ -76,7 +86,8 @@ def _relation(record: LiteralString, parts: LiteralString = "", row: LiteralStri
     """Return the relations to a record; with `row`, those of somebody who may also see this row of another record."""
     covers = _COVERS.replace("{row}", "l")
     covers = "(" + covers + " or " + _COVERS.replace("{row}", row) + ")" if row else covers
-    text = _RELATION.replace("{same}", _same("l.pid", record, parts))
+    outlived = _OUTLIVED.replace("{dead}", _same("x.pid", "l.pid", parts))
+    text = _RELATION.replace("{same}", _same("l.pid", record, parts)).replace("{outlived}", outlived)
     return text.replace("{denied}", _denied(covers, "l.pid", parts))
 
 
@@ -94,14 +105,16 @@ def _permit(kind: Kind, parts: LiteralString) -> LiteralString:
         return (
             "select 'self' as rule, null::bigint as evidence from person_key k"
             " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
-            " and " + _same("k.pid", "t.pid", parts) + " limit 1"
+            " and " + _same("k.pid", "t.pid", parts) + " and not death_known(k.pid, %(now)s) limit 1"
         )
     if kind == "proxy":
         return (
             "select m.kind as rule, m.rid as evidence from person_key k, mandate m"
             " where k.system = %(system)s and k.value = %(value)s and k.source = ''"
             " and " + _same("k.pid", "t.pid", parts) + " and " + _same("m.pid", "t.pid", parts) + _MANDATED + "{whole}"
-            " order by (m.types is not null), m.kind, m.mid limit 1"
+            " and not death_known(k.pid, %(now)s) and not "
+            + _HOLDER_DEAD
+            + " order by (m.types is not null), m.kind, m.mid limit 1"
         )
     if kind == "professional":
         return (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.dates import LATEST, parse_interval
 from overblik.fhir.index import interval_of
-from overblik.store.unit import RelationRow
+from overblik.store.unit import DeathRow, RelationRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ class Durations:
     before_appointment: int = 14
     after_appointment: int = 30
     addressed: int = 90
+    after_death: int = 30
 
 
 GONE = frozenset({"cancelled", "entered-in-error", "noshow", "rejected", "failed", "revoked", "proposed"})
@@ -79,6 +80,21 @@ def _rows(
         case "Patient" if registered:
             for practitioner in resource.get("generalPractitioner", ()):
                 yield RelationRow(org_of(practitioner), "gp", received, LATEST)
+
+
+def death(resource: Json, received: datetime, durations: Durations) -> DeathRow | None:
+    """Return that a Patient says the person is dead: since the beginning of the day (month, year) that it names.
+
+    A relation without an end goes on for some days more (docs/consent.md, "When somebody has died").
+    """
+    if resource["resourceType"] != "Patient":
+        return None
+    day = parse_interval(str(resource.get("deceasedDateTime", "")))
+    if day is None and resource.get("deceasedBoolean") is not True:
+        return None
+    since = day.start if day else received
+    after = timedelta(days=durations.after_death)
+    return DeathRow(since, min(since, LATEST - after) + after, dated=day is not None)
 
 
 def addressed(resource: Json) -> Iterator[Json]:

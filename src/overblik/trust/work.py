@@ -22,7 +22,7 @@ from overblik.store.unit import Staged, StagedShared
 from overblik.trust import shared
 from overblik.trust.access import is_versioned
 from overblik.trust.consent.by_law import mandates_by_law
-from overblik.trust.evidence import Durations, relations
+from overblik.trust.evidence import Durations, death, relations
 from overblik.trust.rows import Row, as_row, unregistered
 from overblik.trust.search_parameters import require_current
 from overblik.trust.sources import source_of
@@ -340,11 +340,11 @@ class Work:
         """Stage one version with the relations it is evidence of."""
         if staged.resource is not None:
             found = relations(staged.resource, self.now, self.directory.token, self.durations, registered=registered)
-            message = staged.type
+            staged.death = death(staged.resource, self.now, self.durations)
             staged.relations = [
                 type(r)(unit, r.kind, r.valid_from, r.valid_until)
                 for r in found
-                for unit in (self.directory.route(r.org, message) if r.kind == "addressed" else [r.org])
+                for unit in (self.directory.route(r.org, staged.type) if r.kind == "addressed" else [r.org])
             ]
             if staged.type == "RelatedPerson" and self.caller.kind == "system":
                 staged.mandates = mandates_by_law(staged.resource)

@@ -106,6 +106,9 @@ select f.value, f.kind, f.types, f.until from (
     join person_key k on k.pid = any(coalesce((select a.parts from record_alias a where a.pid = m.pid), array[m.pid]))
          and k.system = %(system)s and k.source = ''
     where m.holder = %(holder)s and m.valid_from <= %(now)s and m.valid_until > %(now)s
+      and not death_known(m.pid, %(now)s)
+      and not exists (select from person_key h where h.system = %(system)s and h.value = %(holder)s and h.source = ''
+                      and death_known(h.pid, %(now)s))
 ) f
 order by f.place, f.value, f.kind, f.mid limit %(limit)s;
 
@@ -116,6 +119,17 @@ insert into mandate (pid, mid, kind, holder, valid_from, valid_until, rid)
 values (%(pid)s, %(mid)s, %(kind)s, %(holder)s, %(valid_from)s,
     case when %(kind)s = 'custody' then least(%(valid_until)s::timestamptz, custody_ends(%(pid)s))
          else %(valid_until)s end, %(rid)s);
+
+-- name: clear_death
+-- scope: patient
+delete from death where pid = %(pid)s and rid = %(rid)s;
+
+-- name: put_death
+-- scope: patient
+-- What a Patient says again of a death without a day is known already.
+insert into death as d (pid, rid, since, ends) values (%(pid)s, %(rid)s, %(since)s, %(ends)s)
+on conflict (pid, rid) do update set since = excluded.since, ends = excluded.ends
+where %(dated)s and d.since <> excluded.since;
 
 -- name: relations_of_unit
 -- scope: cross

@@ -46,6 +46,8 @@ cross join lateral (
         union all select x.valid_from from deny x where x.pid = any(t.pids)
         union all select x.valid_until from deny x where x.pid = any(t.pids)
         union all select m.valid_until from mandate m where m.pid = any(t.pids)
+        union all select x.since from death x where x.pid = any(t.pids)
+        union all select x.ends from death x where x.pid = any(t.pids)
     ) b where b.at > t.now
 ) d
 order by t.n;
