@@ -30,6 +30,7 @@ from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.passes import keep_indexing
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
+from overblik.trust.bulk_reading import ReadingWatch, keep_counting
 from overblik.trust.log.backlog import keep_watching
 from overblik.trust.log.heads import keep_signing
 from overblik.trust.seal import Seal
@@ -169,6 +170,7 @@ async def _serve(settings: Settings, app: list[ASGIApp], tried: asyncio.Event) -
                 works = [keep_numbering(run.database, run.clock), keep_signing(run.heads)]
                 works += [keep_index(run.database), keep_watching(run.backlog), recover(run)]
                 works += [run.watcher.keep_looking(), keep_settling(run.door)]
+                works += [keep_counting(ReadingWatch(run.database, run.clock, run.settings.reading))]
                 works += [asyncio.to_thread(units.warm)]  # the table of units is made before it is needed
                 works += [keep_indexing(run.database, run.keyring.key("index"), run.parameters.learn)]
                 tasks = [asyncio.create_task(work) for work in works]

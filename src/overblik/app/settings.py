@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from overblik.trust.bulk_reading import Limits
 from overblik.trust.stated import Rules
 
 Mode = Literal["production", "demo", "test"]
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
     stated_days: int = Field(default=7, ge=1, le=30, description="Days in which a stated relation must be confirmed.")
     stated_most: int = Field(default=5, ge=0, le=100, description="Stated relations a person may have unconfirmed.")
     stated_roles: str = Field(default="", description="Roles that may state a relation, with commas; empty for any.")
+    read_person: int = Field(
+        default=300, ge=0, description="Patients whom a professional reads in an hour, to be told."
+    )
+    read_unit: int = Field(default=3000, ge=0, description="The same of a unit.")
+    read_app: int = Field(default=10000, ge=0, description="The same of an app or service.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
 
     @property
@@ -80,6 +86,11 @@ class Settings(BaseSettings):
         """What holds for relations that professionals state."""
         roles = tuple(role.strip().casefold() for role in self.stated_roles.split(",") if role.strip())
         return Rules(self.stated_days, self.stated_most, roles)
+
+    @property
+    def reading(self) -> Limits:
+        """How many different patients within an hour are told of."""
+        return Limits(self.read_person, self.read_unit, self.read_app)
 
     @property
     def address(self) -> str:

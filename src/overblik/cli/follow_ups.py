@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 
 
 def follow_ups() -> None:
-    """List broken glass and unconfirmed relations that nobody at the unit has dealt with; no patient is named."""
+    """List broken glass, unconfirmed relations and reading in bulk that nobody has dealt with; no patient is named."""
 
     async def run(runtime: Runtime) -> list[Any]:
-        return await waiting(runtime.database)
+        return await waiting(runtime.database, runtime.clock.now())
 
     found = with_runtime(run)
     for row in found:
-        state = "unconfirmed since" if row.alerted_at else "open since"
+        state = "unconfirmed since" if row.kind == "stated" and row.alerted_at else "open since"
+        many = f"  {row.many} patients in an hour by one {row.basis}" if row.many else ""
         out.print(
             f"{row.fid}  {row.kind:11}  {state} {row.alerted_at or row.at:%Y-%m-%d %H:%M}  "
-            f"{row.org_name} ({row.org})  {row.person_name} ({row.person})",
+            f"{row.org_name} ({row.org})  {row.person_name} ({row.person}){many}",
             markup=False,
             soft_wrap=True,
         )

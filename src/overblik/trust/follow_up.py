@@ -1,4 +1,4 @@
-"""What a unit follows up: each broken glass, and each stated relation that nothing confirmed in time.
+"""What a unit follows up: broken glass, stated relations that nothing confirmed in time, and who read in bulk.
 
 Colleagues see who, when and what; whose record it is, and why, only who may see it anyway, or did it. It is closed
 by another than who did it, with a note that the citizen reads.
@@ -15,6 +15,8 @@ from overblik.trust.break_glass import LONGEST_REASON, SHORTEST_REASON
 from overblik.trust.identity import require
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from overblik.store.database import Database
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
@@ -47,9 +49,9 @@ async def close(door: Door, caller: Caller, case: str, note: str) -> None:
         await transaction.run(sql("log_disclosure"), params | {"pid": rows[0].pid, "rule": "follow-up"})
 
 
-async def waiting(database: Database) -> list[Any]:
+async def waiting(database: Database, now: datetime) -> list[Any]:
     """Return what units have not dealt with, for the operator: the oldest first, without whose record it is."""
-    return await database.fetch(sql("follow_ups_open"), {"limit": 1000})
+    return await database.fetch(sql("follow_ups_open"), {"limit": 1000, "now": now})
 
 
 def _require_unit(caller: Caller) -> None:

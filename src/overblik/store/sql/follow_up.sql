@@ -69,7 +69,7 @@ logged as (
            %(query)s, :log_values:
     from named n group by n.pid
 )
-select m.fid, m.kind, m.basis, m.person, m.person_name, m.role, m.at, m.until, m.confirmed_at, m.alerted_at,
+select m.fid, m.kind, m.basis, m.many, m.person, m.person_name, m.role, m.at, m.until, m.confirmed_at, m.alerted_at,
        m.closed_at, m.closed_name, m.note, n.id as patient_id,
        case when n.id is not null or m.person = %(person)s then m.reason else '' end as reason
 from mine m left join named n on n.fid = m.fid
@@ -86,6 +86,7 @@ returning pid;
 -- name: follow_ups_open
 -- scope: cross
 -- For the operator: what units have not dealt with, without whose record it is.
-select fid, kind, org, org_name, person, person_name, at, until, alerted_at from follow_up
-where closed_at is null and (kind = 'break-glass' or (confirmed_at is null or alerted_at is not null))
+select fid, kind, basis, many, org, org_name, person, person_name, at, until, alerted_at from follow_up
+where closed_at is null and (kind = 'break-glass' or confirmed_at is null or alerted_at is not null)
+  and (org <> '' or until > %(now)s)
 order by at, fid limit %(limit)s;
