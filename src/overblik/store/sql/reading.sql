@@ -1,5 +1,5 @@
 -- name: be_reading_watch
--- scope: shared
+-- scope: cross
 -- Be the one process that counts who reads, for half a minute; nothing where another is. By the database's own clock.
 update reading_watch set holder = %(me)s, until = clock_timestamp() + interval '30 seconds'
 where holder = %(me)s or until < clock_timestamp()
@@ -19,7 +19,7 @@ group by a.actor, a.org, a.channel, a.actor_kind
 order by at;
 
 -- name: put_reading_alert
--- scope: shared
+-- scope: cross
 -- One alert an hour for the same reader, whichever process raises it.
 insert into follow_up (pid, fid, kind, basis, person, person_name, role, org, org_name, orgs, reason, at, until, alerted_at, many)
 select 0, gen_random_uuid(), 'reading', %(of)s, %(person)s, %(name)s, %(role)s, %(org)s, %(org_name)s, array[%(org)s::text], '',
