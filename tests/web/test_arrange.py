@@ -71,9 +71,9 @@ def test_a_course_is_over_when_closed_or_when_a_stay_asked_nothing(state: str, k
 def test_running_courses_are_shown_and_the_last_one_where_none_runs() -> None:
     running, closed = COURSE, replace(COURSE, id="d", state="closed")
     o = seen([])
-    assert arrange.open_courses(replace(o, courses=(closed, running))) == (running,)
-    assert arrange.open_courses(replace(o, courses=(closed, replace(closed, id="e")))) == (closed,)
-    assert arrange.open_courses(o) == ()
+    assert arrange.open_courses((closed, running)) == (running,)
+    assert arrange.open_courses((closed, replace(closed, id="e"))) == (closed,)
+    assert arrange.open_courses(o.courses) == ()
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,9 @@ def attention(o: Overview) -> Attention:
     )
 
 
-def open_courses(o: Overview) -> tuple[Course, ...]:
+def open_courses(courses: tuple[Course, ...]) -> tuple[Course, ...]:
     """Return the courses that are under way; the last one where none is."""
-    found = tuple(c for c in o.courses if not is_over(c))
-    return found or o.courses[:1]
+    return tuple(c for c in courses if not is_over(c)) or courses[:1]
 
 
 def is_over(course: Course) -> bool:
