@@ -58,11 +58,6 @@ class Disclosed(Struct, frozen=True):
         """Return the resource as it is sent."""
         return splice(self.type, self.id, self.version, self.updated, self.body or b"}}")
 
-    def within(self, before: str, after: str) -> bytes:
-        """Return the resource as it is sent between two texts; for many of them, in one piece each."""
-        start = before + head(self.type, self.id, self.version, self.updated)
-        return start.encode() + (self.body or b"}}") + after.encode()
-
     def json(self) -> Json:
         """Return the resource parsed."""
         return unpack(self.type, self.id, self.version, self.updated, self.body or b"}}")
@@ -322,6 +317,19 @@ class Door:
 def is_versioned(resource_type: str) -> bool:
     """Say whether an update must name the version it replaces: what is clinical, not who somebody is."""
     return resource_type != "Patient" and not is_shared(resource_type)
+
+
+def in_one_piece(found: Iterable[Disclosed], start: str, middle: str, end: str) -> bytes:
+    """Return resources as they are sent, with commas between: `start`, `Type/id`, `middle`, the resource, `end`."""
+    pieces: list[bytes] = []
+    before = start
+    for one in found:
+        place = f"{before}{one.type}/{one.id}{middle}{head(one.type, one.id, one.version, one.updated)}"
+        pieces += (place.encode(), one.body or b"}}")
+        before = f"{end},{start}"
+    if pieces:
+        pieces.append(end.encode())
+    return b"".join(pieces)
 
 
 def disclosed(row: Any) -> Disclosed:

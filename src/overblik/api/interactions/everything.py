@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from overblik.api.http import Request, Response, Services
-    from overblik.fhir.strict_json import Json
     from overblik.trust.access import Disclosed
 
 TAKEN = ("_count", "_cursor", "_since", "_type", "end", "start")
@@ -43,8 +42,9 @@ async def everything(services: Services, request: Request) -> Response:
     path = f"Patient/{request.id}/$everything"
     asked = query_string([pair for pair in request.pairs if pair[0] != "_cursor"])
     page = await history.everything(services.door, request.caller, request.id, part, f"{path}?{asked}")
-    entries = found_entries(request.base, page.entries)
-    entries += await _referred(services, request, page.entries, part.types)
+    found = found_entries(request.base, page.entries)
+    referred = await _referred(services, request, page.entries, part.types)
+    entries = b",".join(filter(None, (found, referred)))
     return bundle_response("searchset", entries, links=page_links(request, path, TAKEN, page.cursor))
 
 
@@ -56,9 +56,7 @@ def _types(request: Request) -> tuple[str, ...]:
     return named
 
 
-async def _referred(
-    services: Services, request: Request, found: Iterable[Disclosed], types: tuple[str, ...]
-) -> list[Json]:
+async def _referred(services: Services, request: Request, found: Iterable[Disclosed], types: tuple[str, ...]) -> bytes:
     """Return entries of what the page refers to and that belongs to no patient."""
     targets = (parse_reference(text) for text in stated(item.body or b"" for item in found))
     named = dict.fromkeys(

@@ -192,7 +192,8 @@ def found_bundle(services: Services, request: Request, query: Query, page: Page)
     links = [{"relation": "self", "url": _link(services, request, query)}]
     if page.cursor:
         links.append({"relation": "next", "url": _link(services, request, query, page.cursor)})
-    entries = found_entries(request.base, page.entries) + found_entries(request.base, page.included, "include")
+    found = found_entries(request.base, page.entries), found_entries(request.base, page.included, "include")
+    entries = b",".join(filter(None, found))
     total = {} if page.total is None else {"total": page.total}
     return bundle_response("searchset", entries, links=links, **total)
 
