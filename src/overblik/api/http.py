@@ -69,6 +69,8 @@ class Request:
 
     def one(self, name: str) -> str:
         """Return a parameter that may stand once, "" where it is missing."""
+        if not self.pairs:
+            return ""
         values = [value for key, value in self.pairs if key == name]
         if len(values) > 1:
             raise Malformed("parameter-twice", f"{name} may stand only once.", expression=f"http.{name}")

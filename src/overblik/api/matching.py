@@ -46,17 +46,26 @@ def matches(routes: Table, path: str) -> dict[str, tuple[Route, dict[str, str]]]
     parts = path.split("/")
     kept = kept_types()
     for fixed, pattern, by_method in routes.by_length.get(len(parts), ()):
-        if any(parts[place] != wanted for place, wanted in fixed):
-            continue
-        named = _named(pattern, parts)
-        if named is None:
-            continue
-        if parts[1:2] and parts[1] in kept:
-            named.setdefault("type", parts[1])
-        if "type" not in named or named["type"] in kept:
-            for method, route in by_method.items():
-                known.setdefault(method, (route, named))
+        for place, wanted in fixed:  # a loop, for this runs at every request and a generator costs as much as the rest
+            if parts[place] != wanted:
+                break
+        else:
+            _take(known, by_method, _named(pattern, parts), parts, kept)
     return known
+
+
+def _take(
+    known: dict[str, tuple[Route, dict[str, str]]], by_method: dict[str, Route], named: dict[str, str] | None,
+    parts: list[str], kept: frozenset[str],
+) -> None:  # fmt: skip
+    """Add the routes of a pattern that a path is of, unless it names something that is not there."""
+    if named is None:
+        return
+    if parts[1:2] and parts[1] in kept:
+        named.setdefault("type", parts[1])
+    if "type" not in named or named["type"] in kept:
+        for method, route in by_method.items():
+            known.setdefault(method, (route, named))
 
 
 def find(routes: Table, method: str, path: str) -> tuple[Route, dict[str, str]]:
