@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     Authenticate = Callable[[str, tuple[str, str, str] | None], Awaitable[Caller]]
     """A token, and with one that is bound to a key: the proof, the method and the path it came with."""
+    Refused = Callable[[tuple[str, int] | None, Mapping[str, str]], None]
+    """Told of a token that did not hold: the other end of its connection, and the headers. May raise TooMany."""
 
 log = structlog.get_logger()
 SILENT, LONGEST = 20.0, 300.0
@@ -67,8 +69,9 @@ _ALWAYS = (
 class Api:
     """The FHIR API below a prefix."""
 
-    def __init__(self, services: Services, authenticate: Authenticate, prefix: str = "/fhir") -> None:
+    def __init__(self, services: Services, authenticate: Authenticate, refused: Refused, prefix: str = "/fhir") -> None:
         self._services = services
+        self._refused = refused
         self._authenticate = authenticate
         self._prefix = prefix
 
@@ -102,7 +105,12 @@ class Api:
         known = matches(routes, path)
         wanted = "GET" if method == "HEAD" else method
         asked = method, scope.get("raw_path", b"").decode("latin-1") or scope["path"]
-        caller = await self._caller(headers, request_id, asked, open_=wanted in known and known[wanted][0].open)
+        try:
+            caller = await self._caller(headers, request_id, asked, open_=wanted in known and known[wanted][0].open)
+        except Unauthenticated as error:
+            if "authorization" in headers and not error.genuine:
+                self._refused(scope.get("client"), headers)
+            raise
         route, named = choose(known, method)
         body = await read_body(headers, receive) if method in _WITH_BODY else b""
         request = Request(
@@ -128,7 +136,7 @@ class Api:
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = 'Bearer realm="overblik"'
         elif isinstance(error, (TooMany, Unavailable, Full)):
-            headers["Retry-After"] = "1"
+            headers["Retry-After"] = str(error.after if isinstance(error, TooMany) else 1)
         elif isinstance(error, NotAllowed):
             headers["Allow"] = ", ".join(sorted(matches(self._services.routes, path)))
         asked = next((value for name, value in pairs if name == "_format"), "")

@@ -34,6 +34,7 @@ from overblik.trust.search_parameters import SearchParameters
 from overblik.trust.sessions import Sessions
 from overblik.trust.smart.server import AuthorizationServer
 from overblik.trust.tokens import TEST_MODES, TestIssuer
+from overblik.trust.tries import Tries
 from overblik.trust.watching import Watcher
 from overblik.trust.writer import Writer
 
@@ -127,7 +128,7 @@ async def runtime(
         await keep_policy(database)
         directory = Directory(database)
         index_key = keyring.key("index")
-        door = Door(database, clock, index_key, Cursors(keyring.key("cursor")))
+        door = Door(database, clock, index_key, Cursors(keyring.key("cursor")), Tries(clock, settings.look_ups))
         parameters = SearchParameters(database)
         writer = Writer(database, clock, RandomKeys(), index_key, directory, parameters)
         test = settings.mode in TEST_MODES

@@ -37,6 +37,7 @@ from overblik.trust.seal import Seal
 from overblik.trust.smart.dpop import Proof
 from overblik.trust.stated import keep_settling
 from overblik.trust.tokens import TEST_MODES, caller_from
+from overblik.trust.tries import Credentials, Tries, networks
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
 
@@ -87,16 +88,17 @@ def application(run: Runtime) -> ASGIApp:
             return PlainTextResponse("the database cannot be reached\n", 503)
         return PlainTextResponse("ok\n")
 
+    credentials = Credentials(Tries(run.clock, run.settings.tries), networks(run.settings.proxies))
     site = Site(
         run.door, run.writer, run.overviews, run.sessions, run.login, run.smart, run.provider, run.directory, run.heads,
-        run.watcher, Seal(run.keyring.key("seen")), run.settings.stating, run.settings.mode,
+        run.watcher, Seal(run.keyring.key("seen")), run.settings.stating, credentials, run.settings.mode,
         secure=run.settings.address.startswith("https:"),
     )  # fmt: skip
     health = [Route("/livez", live), Route("/readyz", ready)]
     pages = Starlette(routes=[*health, *log_routes(run), *web_routes(site)])
     if run.provider is not None:  # beside us, not across a network that may know this server by another name
         run.login.local[run.provider.issuer] = pages
-    api = Api(services, authenticate)
+    api = Api(services, authenticate, credentials.refused)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from overblik.trust.bulk_reading import Limits
 from overblik.trust.stated import Rules
+from overblik.trust.tries import networks
 
 Mode = Literal["production", "demo", "test"]
 
@@ -56,12 +57,21 @@ class Settings(BaseSettings):
     stated_days: int = Field(default=7, ge=1, le=30, description="Days in which a stated relation must be confirmed.")
     stated_most: int = Field(default=5, ge=0, le=100, description="Stated relations a person may have unconfirmed.")
     stated_roles: str = Field(default="", description="Roles that may state a relation, with commas; empty for any.")
+    proxies: str = Field(default="", description="Proxies whose X-Forwarded-For is believed: addresses or networks.")
+    tries: int = Field(default=100, ge=0, description="Credentials from one address that may fail in ten minutes.")
+    look_ups: int = Field(default=100, ge=0, description="Look-ups by one person that may find nobody in ten minutes.")
     read_person: int = Field(
         default=300, ge=0, description="Patients whom a professional reads in an hour, to be told."
     )
     read_unit: int = Field(default=3000, ge=0, description="The same of a unit.")
     read_app: int = Field(default=10000, ge=0, description="The same of an app or service.")
     base_url: str = Field(default="", description="The address that users see; default http://HOST:PORT.")
+
+    @field_validator("proxies")
+    @classmethod
+    def _of_networks(cls, value: str) -> str:
+        networks(value)
+        return value
 
     @property
     def url(self) -> str:

@@ -83,7 +83,9 @@ class Unauthenticated(OverblikError):
     status = 401
     kind = "login"
 
-    def __init__(self) -> None:
+    def __init__(self, *, genuine: bool = False) -> None:
+        """Make it; `genuine` is one that was given here once and has ended, which nobody guesses."""
+        self.genuine = genuine
         super().__init__("sign-in-needed", "Sign in, or send a valid access token.")
 
 
@@ -168,10 +170,14 @@ class Unprocessable(OverblikError):
 
 
 class TooMany(OverblikError):
-    """A queue is full."""
+    """A queue is full, or too much was tried; `after` is how many seconds to wait."""
 
     status = 429
     kind = "throttled"
+
+    def __init__(self, code: str, text: str, *, after: int = 1) -> None:
+        super().__init__(code, text)
+        self.after = after
 
 
 class Damaged(OverblikError):

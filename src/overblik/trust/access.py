@@ -9,6 +9,7 @@ the same answer. What cannot be decided or logged is Unavailable, and nothing is
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,12 @@ from overblik.trust import seen
 from overblik.trust.entries import Kept, entry_of
 from overblik.trust.identity import require
 from overblik.trust.protected import shielded
+from overblik.trust.tries import Tries
 from overblik.trust.withheld import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from overblik.clock import Clock
@@ -116,11 +119,14 @@ NOWHERE = Place(0, 0, (0,))
 class Door:
     """The reading side. One instance serves every request of a process."""
 
-    def __init__(self, database: Database, clock: Clock, index_key: bytes, cursors: Cursors) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, index_key: bytes, cursors: Cursors, tries: Tries | None = None
+    ) -> None:
         self.database = database
         self.clock = clock
         self.index_key = index_key
         self.cursors = cursors
+        self.tries = tries or Tries(clock, 0)
         self._kept = Kept()
 
     @property
@@ -255,6 +261,19 @@ class Door:
 
     async def find(self, caller: Caller, system: str, value: str) -> str:
         """Return the id of a visible Patient with an identifier; NotFound otherwise. Both are logged."""
+        with self.looking_up(caller):
+            return await self._find(caller, system, value)
+
+    def looking_up(self, caller: Caller) -> AbstractContextManager[None]:
+        """Refuse who has looked up too many that are not there; NotFound inside is one more.
+
+        Citizens find nobody but themselves, and services see only what is theirs: they are not counted.
+        """
+        if caller.kind not in {"proxy", "professional"}:
+            return nullcontext()
+        return self.tries.looking_up(f"person {caller.id}")
+
+    async def _find(self, caller: Caller, system: str, value: str) -> str:
         require(caller, "read", "Patient", letters="s")
         token = token_digest(self.index_key, "Patient", "identifier", system, value)
         params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}

@@ -44,6 +44,11 @@ async def break_glass(
         raise Unprocessable(
             "break-glass-reason", "Say why in a sentence of 10 to 1000 letters; the citizen will read it."
         )
+    with door.looking_up(caller):
+        return await _break(door, caller, system, value, reason)
+
+
+async def _break(door: Door, caller: Caller, system: str, value: str, reason: str) -> datetime:
     now = door.clock.now()
     async with door.database.transaction() as transaction:
         found = await transaction.fetch(sql("find_person"), {"system": system, "value": value, "source": ""})

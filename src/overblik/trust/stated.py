@@ -63,6 +63,11 @@ async def state_relation(
     there is a relation already nothing is stated.
     """
     reason = _require(caller, rules, basis, reason)
+    with door.looking_up(caller):
+        await _state_one(door, caller, rules, who, basis, reason)
+
+
+async def _state_one(door: Door, caller: Caller, rules: Rules, who: tuple[str, str], basis: str, reason: str) -> None:
     now = door.clock.now()
     until = now + timedelta(days=rules.days)
     params = caller.params(now, "state relation")

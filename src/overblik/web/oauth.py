@@ -9,7 +9,7 @@ import structlog
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from overblik.fhir.errors import OverblikError
+from overblik.fhir.errors import OverblikError, TooMany
 from overblik.trust.smart.refusal import Refusal
 from overblik.trust.smart.requests import RefusedWish, read_wish
 from overblik.web.forms import read_form
@@ -36,15 +36,15 @@ def oauth_routes(site: Site) -> list[Route]:
         return JSONResponse(site.smart.jwks(), headers={"X-Content-Type-Options": "nosniff"})
 
     return [
-        Route("/oauth/token", _answering(site.smart.token, proved=True), methods=["POST"]),
-        Route("/oauth/introspect", _answering(site.smart.introspect), methods=["POST"]),
-        Route("/oauth/revoke", _answering(site.smart.revoke), methods=["POST"]),
+        Route("/oauth/token", _answering(site, site.smart.token, proved=True), methods=["POST"]),
+        Route("/oauth/introspect", _answering(site, site.smart.introspect), methods=["POST"]),
+        Route("/oauth/revoke", _answering(site, site.smart.revoke), methods=["POST"]),
         Route("/oauth/jwks", keys, methods=["GET"]),
     ]
 
 
 def _answering(
-    work: Callable[..., Awaitable[Any]], *, proved: bool = False
+    site: Site, work: Callable[..., Awaitable[Any]], *, proved: bool = False
 ) -> Callable[[Request], Awaitable[Response]]:
     """Wrap an endpoint: a form in, each field once; an error as RFC 6749 § 5.2 has it."""
 
@@ -55,6 +55,8 @@ def _answering(
             return JSONResponse(await work(*given) or {}, headers=_HEADERS)
         except Refusal as refusal:
             log.info("oauth.refused", error=refusal.error, path=request.url.path)
+            if (many := _too_many(site, request, refusal)) is not None:
+                return many
             more = {"WWW-Authenticate": 'Bearer realm="overblik"'} if refusal.status == 401 else {}
             return JSONResponse(refusal.body(), refusal.status, _HEADERS | more)
         except OverblikError as error:
@@ -62,6 +64,18 @@ def _answering(
             return JSONResponse({"error": kind, "error_description": error.text}, error.status, _HEADERS)
 
     return endpoint
+
+
+def _too_many(site: Site, request: Request, refusal: Refusal) -> Response | None:
+    """Count a client, code or token that did not hold; the answer where too many did not."""
+    if refusal.error not in {"invalid_client", "invalid_grant", "invalid_dpop_proof"}:
+        return None
+    try:
+        site.credentials.refused(request.client, request.headers)
+    except TooMany as error:
+        body = {"error": "temporarily_unavailable", "error_description": error.text}
+        return JSONResponse(body, error.status, _HEADERS | {"Retry-After": str(error.after)})
+    return None
 
 
 def _require_form(request: Request) -> None:

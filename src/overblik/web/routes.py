@@ -15,7 +15,7 @@ import structlog
 from starlette.responses import Response
 from starlette.routing import Route
 
-from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError
+from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError, TooMany
 from overblik.trust.seen import collecting
 from overblik.web import authorize, blocking, live, oauth, pages, provider, proxies, relations, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
@@ -145,6 +145,8 @@ def _answering(site: Site, method: str, page: OpenPage) -> Endpoint:
             response = await page(site, request)
         except OverblikError as error:
             response = await pages.refused(site, request, error)
+            if isinstance(error, TooMany):
+                response.headers["Retry-After"] = str(error.after)
         except Exception:
             log.exception("web.fault", request=str(request.state.id))
             response = site.page("refused.html", request, status=500, code="fault", form={})

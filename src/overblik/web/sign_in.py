@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
+from overblik.fhir.errors import Malformed
 from overblik.trust.oidc.claims import claims_of
 from overblik.trust.oidc.login import CALLBACK, MOST_SECONDS
 from overblik.trust.sessions import person_digest
@@ -55,7 +56,12 @@ async def callback(site: Site, request: Request) -> Response:
     """Take a provider's answer, once: open a session in a slot of its own."""
     query = request.query_params
     cookie = site.login.cookie(query.get("state", ""))
-    response = await _arrived(site, request, await site.login.finish(query, request.cookies))
+    try:
+        done = await site.login.finish(query, request.cookies)
+    except Malformed:
+        site.credentials.refused(request.client, request.headers)
+        raise
+    response = await _arrived(site, request, done)
     response.delete_cookie(cookie, path=CALLBACK, httponly=True, samesite="lax")
     return response
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from overblik.trust.sessions import Session, Sessions
     from overblik.trust.smart.server import AuthorizationServer
     from overblik.trust.stated import Rules
+    from overblik.trust.tries import Credentials
     from overblik.trust.watching import Watcher
     from overblik.trust.writer import Writer
 
@@ -83,6 +84,7 @@ class Site:
     watcher: Watcher
     marks: Seal
     stating: Rules
+    credentials: Credentials
     mode: str
     secure: bool = False
     templates: Environment = field(default_factory=environment)

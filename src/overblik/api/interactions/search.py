@@ -47,11 +47,30 @@ async def search(services: Services, request: Request) -> Response:
     """Return one page of what the caller may see, counted where that is asked for; the next link says if more is."""
     require_json_answer(request)
     query = await query_of(services, request, request.type, opened(services, request))
+    if not _names_somebody(query):
+        return found_bundle(services, request, query, await _found(services, request, query))
+    page = Page((), "")
+    with suppress(NotFound), services.door.looking_up(request.caller):
+        page = await _found(services, request, query)
+        if not page.entries and not page.total:
+            raise NotFound
+    return found_bundle(services, request, query, page)
+
+
+def _names_somebody(query: Query) -> bool:
+    """Say whether a search asks for a person by number: of a Patient, or by a chain to one."""
+    return any(
+        "identifier" in (value if name == "_filter" else name)
+        and (query.type == "Patient" or name == "_filter" or ":" in name or "." in name)
+        for name, value in query.applied
+    )
+
+
+async def _found(services: Services, request: Request, query: Query) -> Page:
     if only_counts(request, query):
         total = await searching.count(services.door, request.caller, query, asked(query))
-        return found_bundle(services, request, query, Page((), "", total))
-    page = await searching.search(services.door, request.caller, query, asked(query))
-    return found_bundle(services, request, query, page)
+        return Page((), "", total)
+    return await searching.search(services.door, request.caller, query, asked(query))
 
 
 async def of_patient(services: Services, request: Request) -> Response:

@@ -153,7 +153,7 @@ class Grants:
         given = await self._alive(claims["grant"])
         if given is None:
             self._known.pop(token, None)
-            raise Unauthenticated
+            raise Unauthenticated(genuine=True)
         await self._directory.refresh()
         told = {**given.claims, "scope": claims["scope"], "patient": given.patient, "app": given.name}
         caller = await caller_from(told, self._database, self._directory)
@@ -172,7 +172,7 @@ class Grants:
         if decoded.header.get("typ") != TYPE or claims.get("iss") != self.issuer or claims.get("aud") != self.base:
             raise Unauthenticated
         if not isinstance(claims.get("exp"), int) or claims["exp"] <= now:
-            raise Unauthenticated
+            raise Unauthenticated(genuine=True)
         return dict(claims)
 
     async def introspected(self, client: Client, token: str) -> dict[str, Any]:
