@@ -1,4 +1,4 @@
-"""`overblik keys`: bodies sealed at rest, master keys and their rotation, a record erased by destroying its keys."""
+"""`overblik keys`: master keys of bodies and their rotation, a record erased by its keys, the log's key replaced."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from overblik.app.runtime import Runtime
     from overblik.store.vault import Vault
+    from overblik.trust.log.rotation import Rotation
 
-app = typer.Typer(no_args_is_help=True, help="Bodies sealed at rest: master keys, rotation, erasing one record.")
+app = typer.Typer(
+    no_args_is_help=True, help="Bodies sealed at rest: master keys, rotation, erasing one record; the log's key."
+)
 
 
 def _path() -> Path:
@@ -113,6 +116,26 @@ def rotate(
 
     done = with_runtime(run)
     out.print(f"{done} keys wrapped by {masters.names()[-1]}", markup=False)
+
+
+@app.command("rotate-log")
+def rotate_log() -> None:
+    """Have the log's signer replace its key, and destroy the old one; both sign the head that is last (docs/log.md).
+
+    Prints the new key, to be published beside the old one, and the head that both have signed. The server may run
+    meanwhile. Who has a key of before goes on verifying with it.
+    """
+
+    async def run(runtime: Runtime) -> tuple[str, list[Rotation]]:
+        await runtime.drain()
+        await runtime.heads.sign()
+        rotations = await runtime.heads.rotate()
+        return await runtime.heads.key(), rotations
+
+    key, rotations = with_runtime(run)
+    out.print(key, markup=False, soft_wrap=True)
+    if rotations:
+        out.print(rotations[-1].note, markup=False, soft_wrap=True, end="")
 
 
 async def _drop(runtime: Runtime, masters: FileMasters) -> None:

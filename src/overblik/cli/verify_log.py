@@ -12,6 +12,7 @@ from overblik.cli.console import err, out
 from overblik.cli.opened import with_runtime
 from overblik.fhir.errors import Unavailable
 from overblik.trust.log.checkpoint import BadNote
+from overblik.trust.log.rotation import Rotation
 from overblik.trust.log.verify import Report, verify
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def verify_log(
             task = progress.add_task("", total=None)
             try:
                 return await verify(
-                    runtime.database, key or known["key"], notes, progress=lambda n: progress.advance(task, n)
-                )
+                    runtime.database, key or known["key"], notes, progress=lambda n: progress.advance(task, n),
+                    rotations=[Rotation(*one) for one in known.get("rotations", ())],
+                )  # fmt: skip
             except BadNote as error:
                 raise Unavailable("key-unknown", f"The log's key cannot be read: {error}.") from None
 

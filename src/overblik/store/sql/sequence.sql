@@ -103,7 +103,24 @@ select t.id, coalesce((select max(n) + 1 from log_leaf), 0) as size from log_tre
 -- name: log_head
 -- scope: cross
 -- The last signed head.
-select size, note, at from log_head order by size desc limit 1;
+select h.size, coalesce((select r.note from log_rotation r where r.size = h.size order by r.n desc limit 1), h.note) as note,
+       h.at
+from log_head h order by h.size desc limit 1;
+
+-- name: be_signing
+-- scope: shared
+-- Be the one who has the log signed, waiting for whoever is.
+select pg_advisory_xact_lock(7013203);
+
+-- name: log_rotations
+-- scope: cross
+-- How the log's key was replaced, the first time first.
+select n, old_key, new_key, note from log_rotation order by n;
+
+-- name: put_log_rotation
+-- scope: cross
+insert into log_rotation (n, old_key, new_key, size, note, at)
+values (%(n)s, %(old)s, %(new)s, %(size)s, %(note)s, %(at)s) on conflict (n) do nothing;
 
 -- name: put_log_head
 -- scope: cross

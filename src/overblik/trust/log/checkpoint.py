@@ -54,11 +54,13 @@ def verifier_key(name: str, public: bytes) -> str:
     return f"{name}+{key_id(name, public).hex()}+{b64encode(_ED25519 + public).decode()}"
 
 
-def signed(head: Checkpoint, name: str, key: Ed25519PrivateKey) -> str:
-    """Return the note of a head."""
-    identifier = key_id(name, key.public_key().public_bytes_raw())
-    signature = b64encode(identifier + key.sign(head.text.encode())).decode()
-    return f"{head.text}\n{_SIGNATURE}{name} {signature}\n"
+def signed(head: Checkpoint, name: str, *keys: Ed25519PrivateKey) -> str:
+    """Return the note of a head, with a signature of each key."""
+    lines = []
+    for key in keys:
+        identifier = key_id(name, key.public_key().public_bytes_raw())
+        lines.append(f"{_SIGNATURE}{name} {b64encode(identifier + key.sign(head.text.encode())).decode()}\n")
+    return f"{head.text}\n{''.join(lines)}"
 
 
 def read_key(vkey: str) -> tuple[str, bytes]:

@@ -17,6 +17,8 @@ import structlog
 from overblik.fhir.errors import OverblikError, Unavailable
 from overblik.store import tree
 from overblik.store.queries import sql
+from overblik.trust.log.checkpoint import parsed
+from overblik.trust.log.rotation import Rotation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,13 +98,41 @@ class Heads:
         return origin_of((await self._database.fetch(sql("log_name")))[0].id)
 
     async def key(self) -> str:
-        """Return the verifier key, as the signer states it."""
+        """Return the verifier key in force, as the signer states it."""
+        if rotations := await self.rotations():
+            return rotations[-1].new
         if not self._key:
             self._key = str((await self.signer.ask({"last": await self.origin()}))["key"])
         return self._key
 
+    async def rotations(self) -> list[Rotation]:
+        """Return how the key was replaced, the first time first."""
+        rows = await self._database.fetch(sql("log_rotations"))
+        return [Rotation(row.old_key, row.new_key, row.note) for row in rows]
+
+    async def rotate(self) -> list[Rotation]:
+        """Have the signer replace its key, and keep the head that both keys signed; return every rotation.
+
+        Unavailable where the signer is away or refuses. A log that nothing of was signed yet has none to show.
+        """
+        async with self._database.transaction() as transaction:
+            await transaction.fetch(sql("be_signing"))
+            answer = await self.signer.ask({"rotate": True})
+            if "rotated" not in answer:
+                raise Unavailable("rotation-refused", f"The signer did not replace its key: {answer.get('refused')}.")
+            await self._learn(transaction, await self.origin())
+        return await self.rotations()
+
+    async def _learn(self, transaction: Transaction, origin: str) -> None:
+        """Keep what the signer knows of its keys."""
+        known = await self.signer.ask({"last": origin})
+        self._key = str(known["key"])
+        for n, (old, new, note) in enumerate(known.get("rotations", ())):
+            params = {"n": n, "old": old, "new": new, "note": note, "size": parsed(note).size, "at": self._clock.now()}
+            await transaction.run(sql("put_log_rotation"), params)
+
     async def latest(self) -> Head | None:
-        """Return the last signed head; None before the first."""
+        """Return the last signed head; None before the first. Where two keys have signed it, that is the note."""
         rows = await self._database.fetch(sql("log_head"))
         return Head(rows[0].size, rows[0].note) if rows else None
 
@@ -129,6 +159,8 @@ class Heads:
             answer = await self._ask(transaction, origin, answer["size"], name.size)
         if "note" not in answer:
             raise Unavailable("head-refused", f"The signer refuses the head of the log: {answer['refused']}.")
+        if answer.get("key", self._key) != self._key:
+            await self._learn(transaction, origin)
         params = {"size": name.size, "note": answer["note"], "at": self._clock.now()}
         await transaction.run(sql("put_log_head"), params)
 

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.errors import Forbidden, Unavailable
 from overblik.store import tree
 from overblik.trust.identity import require
-from overblik.trust.log.checkpoint import opened, parsed
+from overblik.trust.log.checkpoint import parsed
 from overblik.trust.log.entry import NOTHING, part_hash, sealed
+from overblik.trust.log.rotation import Keys
 from overblik.trust.withheld import is_withheld, withheld_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from overblik.store.tree import Source
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
     from overblik.trust.log.heads import Head, Heads
+    from overblik.trust.log.rotation import Rotation
 
 FORMAT = "overblik-log-1"
 MOST = 5000
@@ -37,17 +39,19 @@ async def own_log(door: Door, heads: Heads, caller: Caller, patient_id: str) -> 
     if head is None:
         raise Unavailable("log-not-signed", "The log has no signed head yet; try again in a few seconds.")
     rows = await door.sealed_log(caller, patient_id, parsed(head.note).size, MOST)
-    return await log_file(door.database, rows, head, key, withheld=await withheld_units(door.database))
+    withheld, rotations = await withheld_units(door.database), await heads.rotations()
+    return await log_file(door.database, rows, head, key, withheld=withheld, rotations=rotations)
 
 
 async def log_file(
-    source: Source, rows: Iterable[Any], head: Head, key: str, *, withheld: frozenset[str] = frozenset()
-) -> dict[str, Any]:
+    source: Source, rows: Iterable[Any], head: Head, key: str, *, withheld: frozenset[str] = frozenset(),
+    rotations: Sequence[Rotation] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Return sealed entries as a file: rows of leaves with their entries, record by record in their order.
 
     Who it was is given as a hash where they are of a unit that is `withheld`.
     """
-    size = opened(head.note, key).size
+    size = Keys(key, rotations).opened(head.note).size
     covered = [row for row in rows if 0 <= row.n < size]
     try:
         proofs = await tree.inclusion(source, [row.n for row in covered], size)
@@ -59,7 +63,9 @@ async def log_file(
         if name not in records:
             records[name] = {"record": name, "before": bytes(row.before or NOTHING).hex(), "entries": []}
         records[name]["entries"].append(_entry(row, withheld) | {"proof": [_coded(step) for step in proof]})
-    return {"format": FORMAT, "key": key, "checkpoint": head.note, "records": list(records.values())}
+    turned = [one._asdict() for one in rotations]
+    about = {"key": key, "checkpoint": head.note} | ({"rotations": turned} if turned else {})
+    return {"format": FORMAT, **about, "records": list(records.values())}
 
 
 def _entry(row: Any, withheld: frozenset[str]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ answers; so whoever is master of the server and of the database can add to the l
 It can run under another user or on another machine: OVERBLIK_LOG_SIGNER names the command to speak to.
 
     {"last": ORIGIN}                                      -> {"key": VKEY, "note": NOTE or ""}
-    {"origin": …, "size": N, "root": …, "old": M, "proof": […]}  -> {"note": NOTE}
+                                                             and "rotations": [[OLD VKEY, NEW VKEY, NOTE], …]
+    {"rotate": true}                              -> {"rotated": true}: from here on another key signs
+    {"origin": …, "size": N, "root": …, "old": M, "proof": […]}  -> {"note": NOTE, "key": VKEY}
                                                           or {"refused": WHY, "size": last signed size}
 """
 
@@ -28,12 +30,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from overblik.store.merkle import EMPTY, extends
 from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, parsed, signed, verifier_key
+from overblik.trust.log.rotation import Rotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST = 1_000_000
 """The longest request, in characters; a proof has 64 hashes at most."""
+MOST_ROTATIONS = 200
 
 
 class Refused(Exception):
@@ -51,22 +55,63 @@ class Signer:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
-            path = folder / "signer.key"
-            if not path.exists():
-                _write(path, Ed25519PrivateKey.generate().private_bytes_raw())
-            if path.stat().st_mode & 0o077:
-                raise PermissionError(f"{path} can be read by others; run chmod 600 on it")
-            self._key = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+            if not (folder / "signer.key").exists():
+                _write(folder / "signer.key", Ed25519PrivateKey.generate().private_bytes_raw())
+            self._key = _read_key(folder / "signer.key")
 
     def key(self, origin: str) -> str:
         """Return the verifier key of a log; its name is the log's."""
         return verifier_key(origin, self._key.public_key().public_bytes_raw())
+
+    def known(self, origin: str) -> dict[str, Any]:
+        """Return what there is to know of a log: its key, its last note, and the keys before."""
+        with self._alone():
+            return {"key": self.key(origin), "note": self.last(origin), "rotations": self.rotations(origin)}
 
     def last(self, origin: str) -> str:
         """Return the note of the last head that was signed for a log, "" before the first."""
         with suppress(FileNotFoundError):
             return self._state(origin).read_text(encoding="utf-8")
         return ""
+
+    def rotations(self, origin: str) -> list[Rotation]:
+        """Return how the key of a log was replaced, the first time first."""
+        with suppress(FileNotFoundError):
+            kept = json.loads(self._state(origin).with_suffix(".rotations").read_text(encoding="utf-8"))
+            return [Rotation(*one) for one in kept]
+        return []
+
+    def rotate(self) -> None:
+        """Put a new key in force: the head signed last, of each log, is signed by both; the old key is destroyed.
+
+        From the moment that the new key is on disk it will be done: what a break leaves is done at the next request.
+        """
+        with self._alone():
+            for state in self._folder.glob("*.note"):
+                if len(self.rotations(parsed(state.read_text(encoding="utf-8")).origin)) >= MOST_ROTATIONS:
+                    raise Refused("the key was replaced too often", 0)
+            _write(self._folder / "next.key", Ed25519PrivateKey.generate().private_bytes_raw())
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Have the next key take over, where there is one."""
+        path = self._folder / "next.key"
+        if not path.exists():
+            return
+        fresh = _read_key(path)
+        for state in self._folder.glob("*.note"):
+            note = state.read_text(encoding="utf-8")
+            origin = parsed(note).origin
+            new = verifier_key(origin, fresh.public_key().public_bytes_raw())
+            kept = self.rotations(origin)
+            if not kept or kept[-1].new != new:
+                made = signed(opened(note, self.key(origin)), origin, self._key, fresh)
+                kept.append(Rotation(self.key(origin), new, made))
+                _write(state.with_suffix(".rotations"), json.dumps(kept).encode())
+            _write(state, kept[-1].note.encode())
+        path.rename(self._folder / "signer.key")
+        _settle(self._folder)
+        self._key = fresh
 
     def sign(self, head: Checkpoint, old: int, proof: list[bytes]) -> str:
         """Sign a head that extends the last one; raise Refused for any other.
@@ -99,7 +144,16 @@ class Signer:
         """Let no second signer with this folder read or write meanwhile."""
         with (self._folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self._folder / "signer.key").exists():
+                self._key = _read_key(self._folder / "signer.key")  # another process may have replaced it
+                self._hand_over()
             yield
+
+
+def _read_key(path: Path) -> Ed25519PrivateKey:
+    if path.stat().st_mode & 0o077:
+        raise PermissionError(f"{path} can be read by others; run chmod 600 on it")
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -111,9 +165,14 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have what was renamed in a folder be so on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 
 def answer(signer: Signer, line: str) -> dict[str, Any]:
@@ -121,10 +180,13 @@ def answer(signer: Signer, line: str) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         if "last" in asked:
-            return {"key": signer.key(str(asked["last"])), "note": signer.last(str(asked["last"]))}
+            return signer.known(str(asked["last"]))
+        if "rotate" in asked:
+            signer.rotate()
+            return {"rotated": True}
         root, *proof = (b64decode(text, validate=True) for text in (asked["root"], *asked["proof"]))
         head = parsed(Checkpoint(str(asked["origin"]), int(asked["size"]), root).text)
-        return {"note": signer.sign(head, int(asked["old"]), proof)}
+        return {"note": signer.sign(head, int(asked["old"]), proof), "key": signer.key(head.origin)}
     except Refused as error:
         return {"refused": str(error), "size": error.size}
     except (ValueError, KeyError, TypeError):

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from overblik.store.merkle import EMPTY, Growing, root_of
 from overblik.store.queries import sql
 from overblik.store.tree import WIDE
-from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, read_key
+from overblik.trust.log.checkpoint import BadNote, Checkpoint
 from overblik.trust.log.entry import NOTHING, link_hash, record_name, sealed
 from overblik.trust.log.heads import origin_of
+from overblik.trust.log.rotation import Keys, Rotation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -107,16 +108,22 @@ class _Walk:
 
 
 async def verify(
-    database: Source, vkey: str, notes: Sequence[str] = (), *, progress: Callable[[int], None] = lambda _: None
-) -> Report:
+    database: Source, vkey: str, notes: Sequence[str] = (), *, rotations: Sequence[Rotation] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:  # fmt: skip
     """Check everything; `notes` are checkpoints that were kept elsewhere, such as the signer's last.
 
-    Raises BadNote where the key cannot be read.
+    `rotations` are those that the signer knows; without them the database's count, which are held against them.
+    Raises BadNote where the key cannot be read, or the keys before and after it are not signed for.
     """
-    read_key(vkey)
     report = Report()
+    stored = [Rotation(r.old_key, r.new_key, r.note) for r in await database.fetch(sql("log_rotations"))]
+    known = stored if rotations is None else list(rotations)
+    if stored != known[: len(stored)]:
+        report.add("how the key was replaced is not what the signer knows")
+    keys, notes = Keys(vkey, known), [*notes, *(one.note for one in known)]
     log = (await database.fetch(sql("log_secret")))[0]
-    heads = await _heads(database, report, vkey, origin_of(log.id), notes)
+    heads = await _heads(database, report, keys, origin_of(log.id), notes)
     walk = _Walk(report, bytes(log.secret), heads)
     async with aclosing(_leaves(database)) as leaves:
         async for rows in leaves:
@@ -152,13 +159,13 @@ async def _leaves(database: Source) -> AsyncGenerator[list[Any], None]:
 
 
 async def _heads(
-    database: Source, report: Report, vkey: str, origin: str, notes: Sequence[str]
+    database: Source, report: Report, keys: Keys, origin: str, notes: Sequence[str]
 ) -> dict[int, list[Checkpoint]]:
     found: dict[int, list[Checkpoint]] = {}
     rows = [(row.size, row.note) for row in await database.fetch(sql("log_heads"))]
     for size, note in [*rows, *((None, note) for note in notes)]:
         try:
-            head = opened(note, vkey)
+            head = keys.opened(note)
         except BadNote as error:
             report.add(f"the head of {size} leaves: {error}" if size is not None else f"a checkpoint kept: {error}")
             continue
