@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from overblik.courses.rehabilitation import Course, Holder
 from overblik.overview.sections.master_data import Person
 from overblik.overview.service import GROUPS, Work
+from overblik.trust.relations import Relation
 from overblik.web import arrange
 from tests.conftest import NOW
 from tests.overview.build import CLINIC, DAY, DIRECTORY, HOSPITAL, TRAINING, appointment, order, result, seen, told
@@ -215,3 +216,13 @@ def test_days_are_danish_days_the_last_first() -> None:
 def test_the_own_look_is_the_citizens_that_was_permitted(kind: str, outcome: str, own: bool) -> None:
     ((_, (look,)),) = arrange.looks([row(1, actor_kind=kind, outcome=outcome)])
     assert arrange.is_own(look) is own
+
+
+def test_ten_messages_are_one_reason_that_lasts_as_long_as_the_last() -> None:
+    many = [Relation("sent", "Communication", HOSPITAL, NOW + n * DAY) for n in (3, 9, 4)]
+    stay, gp = Relation("contact", "Encounter", HOSPITAL, None), Relation("gp", "Patient", HOSPITAL, NOW)
+    assert arrange.lasting([many[0], stay, *many[1:], gp]) == [many[1], stay, gp]
+    assert arrange.lasting([Relation("contact", "Encounter", HOSPITAL, NOW), stay]) == [stay]
+    assert arrange.lasting([stay, Relation("contact", "Encounter", HOSPITAL, NOW)]) == [stay]
+    others = [Relation("contact", "Encounter", CLINIC, NOW), Relation("contact", "Procedure", HOSPITAL, NOW)]
+    assert arrange.lasting([stay, *others]) == [stay, *others]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from overblik.overview.sections.plans import Plan
     from overblik.overview.service import Overview, Work
     from overblik.trust.organisations import Organisation
+    from overblik.trust.relations import Relation
 
 MUNICIPAL = frozenset({"municipality", "municipal-unit"})
 DROPPED = frozenset({"cancelled", "noshow", "entered-in-error"})
@@ -163,6 +164,20 @@ def _look(rows: list[Any]) -> Look:
     """Return one line; what one request fetched in several steps is one time."""
     times = {row.request: row.at for row in reversed(rows)}
     return Look(rows[0], tuple(reversed(times.values())), max(row.resources or 0 for row in rows))
+
+
+def lasting(relations: Iterable[Relation]) -> list[Relation]:
+    """Return of relations of one kind, on one kind of evidence from one source, the one that lasts longest.
+
+    Ten messages are ten relations, and one reason; in the order in which the first of each came.
+    """
+    found: dict[tuple[str, str, str], Relation] = {}
+    for one in relations:
+        key = one.rule, one.evidence, one.source
+        other = found.get(key)
+        if other is None or (other.until is not None and (one.until is None or one.until > other.until)):
+            found[key] = one
+    return list(found.values())
 
 
 def broken_glass(rows: Iterable[Any], now: datetime) -> list[Any]:
