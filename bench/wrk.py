@@ -22,13 +22,16 @@ function init() n = offset * 7919 end
 function request()
   n = n + 1
   local r = requests[n %% #requests + 1]
+  if r[5] then return r[5] end
   local body, headers = nil, wrk.headers
   if r[4] ~= "-" then
     headers = {Cookie = r[4]}
     for name, value in pairs(wrk.headers) do headers[name] = value end
   end
   if r[3] ~= "" then body = (r[3]:gsub("@", string.format("%%d-%%d", offset, n))) end
-  return wrk.format(r[1], r[2], headers, body)
+  local made = wrk.format(r[1], r[2], headers, body)
+  if not r[3]:find("@") then r[5] = made end
+  return made
 end
 local bad = 0
 function done(summary, latency, requests)
