@@ -55,6 +55,10 @@ def calls(base: str, body: dict[str, Any], condition: str) -> dict[str, tuple[st
         "$overview": ("GET", f"{own}/$overview", None),
         "$log": ("GET", f"{own}/$log", None),
         "$break-glass": ("POST", f"/{kind}/$break-glass", GLASS),
+        "$relations": ("GET", f"/{kind}/$relations", None),
+        "$state-relation": ("POST", f"/{kind}/$state-relation", STATED),
+        "$follow-ups": ("GET", f"/{kind}/$follow-ups", None),
+        "$follow-up": ("POST", f"/{kind}/$follow-up", None),
         "$lastn": ("GET", f"/{kind}/$lastn?patient={base}", None),
         "create": ("POST", f"/{kind}", {k: v for k, v in body.items() if k != "id"}),
         "delete": ("DELETE", own, None),
@@ -62,10 +66,23 @@ def calls(base: str, body: dict[str, Any], condition: str) -> dict[str, tuple[st
     }
 
 
+STATED = {"resourceType": "Parameters", "parameter": [
+    {"name": "identifier", "valueIdentifier": {"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}},
+    {"name": "basis", "valueCode": "here"}, {"name": "reason", "valueString": "Står her i skranken"},
+]}  # fmt: skip
+OF_PROFESSIONALS = {"$break-glass", "$relations", "$state-relation", "$follow-ups", "$follow-up"}
 GLASS = {"resourceType": "Parameters", "parameter": [
     {"name": "identifier", "valueIdentifier": {"system": "urn:oid:1.2.208.176.1.2", "value": "2512489996"}},
     {"name": "reason", "valueString": "Bevidstløs i modtagelsen"},
 ]}  # fmt: skip
+
+
+async def closing(world: World) -> dict[str, Any]:
+    """Return what closes a case of the unit's, as a colleague sends it."""
+    cases = (await world.get("/Patient/$follow-ups", world.professional("99900016001"))).json()["parameter"]
+    glass = next(c for c in cases if {"name": "kind", "valueCode": "break-glass"} in c["part"])
+    note = {"name": "note", "valueString": "Talt igennem på konference"}
+    return {"resourceType": "Parameters", "parameter": [{**glass["part"][0], "name": "case"}, note]}
 
 
 def stated(resource: dict[str, Any]) -> set[str]:
@@ -88,8 +105,10 @@ async def test_everything_stated_works_and_everything_that_works_is_stated(world
         body = (await world.post(f"/{kind}", world.system(), example)).json()
         method, path, content = calls(patient.json()["id"], body, f"_id={body['id']}")[code]
         media = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
-        who = {"$log": world.citizen("2512489996"), "$break-glass": world.professional("99900016001")}.get(code)
-        who = who or world.system()
+        if code == "$follow-up":
+            content = await closing(world) if kind == "Patient" else {}
+        who = world.professional("99900016001", code) if code in OF_PROFESSIONALS else world.system()
+        who = world.citizen("2512489996") if code == "$log" else who
         response = await world.http.request(method, f"/fhir{path}", headers=who | media, json=content)
         works |= {code} if response.status_code < 300 else set()
     assert works == stated(resource)

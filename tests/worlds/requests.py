@@ -43,7 +43,8 @@ INCLUDES = (
 )  # fmt: skip
 LINES = {
     "capabilities": ((), ()), "smart-configuration": ((), ()), "$indexing": ((), ()), "$log": ((), ()),
-    "$meta": ((), ()), "vread": (("_format", "_elements", "_summary"), ()),
+    "$meta": ((), ()), "$relations": ((), ()), "$follow-ups": ((), ()),
+    "vread": (("_format", "_elements", "_summary"), ()),
     "read": (("asOf", "_format", "_elements", "_summary"), ("If-None-Match", "If-Modified-Since")),
     "$overview": (("asOf",), ()),
     "$everything": (("_type", "_since", "start", "end", "_count"), ()),
@@ -265,6 +266,18 @@ def _glass(d: Drawer, _: Route) -> Ask:
     return Ask("POST", "/Patient/$break-glass", FHIR, {"resourceType": "Parameters", "parameter": parameters})
 
 
+def _relating(d: Drawer, route: Route) -> Ask:
+    """Nor states a relation: that it was of no use would be all there is to see."""
+    said: dict[str, dict[str, Any]] = {
+        "identifier": {"valueIdentifier": about(d.pick((MINE, THEIRS, NOBODY)))["identifier"]},
+        "basis": {"valueCode": d.pick(("here", "x"))}, "reason": {"valueString": d.pick(("kort", ""))},
+        "case": {"valueString": d.pick(("0" * 32, "1"))}, "note": {"valueString": d.pick(("Talt igennem", "kort"))},
+    }  # fmt: skip
+    names = ("identifier", "basis", "reason") if route.code == "$state-relation" else ("case", "note")
+    parameters = [{"name": name, **said[name]} for name in names]
+    return Ask("POST", route.path, FHIR, {"resourceType": "Parameters", "parameter": parameters})
+
+
 def _message(d: Drawer, _: Route) -> Ask:
     """A message that is of no kind known here, about somebody."""
     head = {"resourceType": "MessageHeader", "eventCoding": {"system": "urn:x", "code": "a"},
@@ -284,6 +297,7 @@ CODES: dict[str, Callable[[Drawer, Route], Ask]] = {
     **dict.fromkeys(LINES, _line), **dict.fromkeys(_WRITES, _write),
     **dict.fromkeys(("search-type", "search-system", "search-compartment"), _search),
     "transaction": _bundle, "batch": _bundle, "$break-glass": _glass, "$process-message": _message,
+    "$state-relation": _relating, "$follow-up": _relating,
 }  # fmt: skip
 OFTEN = tuple(r for r in ROUTES if r.code in {"search-type", "read", "search-compartment", "$everything", "batch"})
 

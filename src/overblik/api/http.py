@@ -15,6 +15,7 @@ from overblik.fhir.errors import Issue, Malformed, NotAcceptable
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
 from overblik.trust.access import in_one_piece
+from overblik.trust.stated import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ class Services:
     software: str
     mode: str
     smart: Mapping[str, Any] = field(default_factory=dict)
+    stating: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def application(run: Runtime) -> ASGIApp:
         __version__,
         run.settings.mode,
         run.smart.metadata(),
+        run.settings.stating,
     )
 
     async def authenticate(token: str, shown: tuple[str, str, str] | None) -> Caller:

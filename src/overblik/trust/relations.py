@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from overblik.trust.access import Door
     from overblik.trust.identity import Caller
+    from overblik.trust.scopes import Reach
 
 MOST = 200
 
@@ -32,8 +33,11 @@ class Relation:
 
 
 async def relations(door: Door, caller: Caller) -> list[tuple[Record, tuple[Relation, ...]]]:
-    """Return the records a professional's unit has a relation to, each as its Patients and its relations."""
-    require(caller, "read")
+    """Return the records a professional's unit has a relation to, each as its Patients and its relations.
+
+    An app is told of the evidence, too, where it has a scope to read its type.
+    """
+    require(caller, "read", "Patient", letters="rs")
     if caller.kind != "professional":
         raise Forbidden("not-for-this-caller", "Your sign-in does not cover this interaction.")
     params = caller.params(door.clock.now(), "relations", "relations") | {"limit": MOST}
@@ -43,13 +47,19 @@ async def relations(door: Door, caller: Caller) -> list[tuple[Record, tuple[Rela
         by_pid.setdefault(row.pid, []).append(row)
     rids = {pid: {row.rid for row in found} for pid, found in by_pid.items()}
     seen.note(caller, rids, ("Patient",), upto=max((row.created_cid for row in rows), default=0), alone=True)
-    return [_record(found) for found in by_pid.values()]
+    return [_record(found, caller.reach) for found in by_pid.values()]
 
 
-def _record(rows: list[Any]) -> tuple[Record, tuple[Relation, ...]]:
+def _record(rows: list[Any], reach: Reach | None) -> tuple[Record, tuple[Relation, ...]]:
     """Return one record: a row stands for each Patient in it beside each relation."""
     patients = {row.id: row for row in rows}
     entries = tuple(entry_of(row) for row in patients.values())
-    found = [Relation(row.rule, row.evidence_type or "", row.evidence_source or "", row.until) for row in rows]
+    found = [Relation(row.rule, *_evidence(row, reach), row.until) for row in rows]
     first = min(patients)
     return Record(first, found[0].rule, entries), tuple(dict.fromkeys(found))
+
+
+def _evidence(row: Any, reach: Reach | None) -> tuple[str, str]:
+    if not row.evidence_type or (reach is not None and not reach.covers("r", [row.evidence_type])):
+        return "", ""
+    return row.evidence_type, row.evidence_source

@@ -23,6 +23,8 @@ from overblik.trust.break_glass import LONGEST_REASON, SHORTEST_REASON
 from overblik.trust.identity import Caller, require, system_caller
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from overblik.store.database import Transaction
     from overblik.trust.access import Door
 
@@ -56,34 +58,40 @@ class _Nothing(Exception):
 
 async def state_relation(
     door: Door, caller: Caller, rules: Rules, who: tuple[str, str], basis: str, reason: str
-) -> None:
+) -> datetime | None:
     """Open one person's record (`who` is system and value) on the professional's own word.
 
     NotFound where there is none, and where it opens nothing because of a block: the same answer, and logged. Where
-    there is a relation already nothing is stated.
+    there is a relation already nothing is stated. Returns until when it opens it, None where nothing was stated.
     """
     reason = _require(caller, rules, basis, reason)
     with door.looking_up(caller):
-        await _state_one(door, caller, rules, who, basis, reason)
+        return await _state_one(door, caller, rules, who, basis, reason)
 
 
-async def _state_one(door: Door, caller: Caller, rules: Rules, who: tuple[str, str], basis: str, reason: str) -> None:
+async def _state_one(
+    door: Door, caller: Caller, rules: Rules, who: tuple[str, str], basis: str, reason: str
+) -> datetime | None:
     now = door.clock.now()
     until = now + timedelta(days=rules.days)
     params = caller.params(now, "state relation")
     params |= {"reason": reason, "rule": "stated", "rid": 0, "kind": "stated", "basis": basis, "until": until}
     try:
         async with door.database.transaction() as transaction:
-            await _state(transaction, caller, rules, who, params)
+            stated = await _state(transaction, caller, rules, who, params)
     except _Nothing as nothing:
         await door.database.run(sql("log_refusal"), params | {"pid": nothing.pid, "rule": "none"})
         raise NotFound from None
+    return until if stated else None
 
 
 async def _state(
     transaction: Transaction, caller: Caller, rules: Rules, who: tuple[str, str], params: dict[str, Any]
-) -> None:
-    """Write the relation, if there may be one more and it opens something; raise _Nothing where it does not."""
+) -> bool:
+    """Write the relation, if there may be one more and it opens something; raise _Nothing where it does not.
+
+    Return whether one was needed.
+    """
     await transaction.fetch(sql("lock_key"), {"key": _key(caller.org)})
     waiting = (await transaction.fetch(sql("count_stated"), params))[0]
     if waiting.person >= rules.most or waiting.unit >= rules.most * MOST_OF_UNIT:
@@ -94,12 +102,13 @@ async def _state(
     params = params | {"pid": found[0].pid, "pids": list(found[0].pids)}
     permitted = sql_for("may_consent", caller.kind)
     if await transaction.fetch(permitted, params):
-        return
+        return False
     await transaction.run(sql("put_stated"), params)
     await transaction.run(sql("put_follow_up"), params)
     if not await transaction.fetch(permitted, params):
         raise _Nothing(found[0].pid)
     await transaction.run(sql("log_disclosure"), params)
+    return True
 
 
 def _require(caller: Caller, rules: Rules, basis: str, reason: str) -> str:
