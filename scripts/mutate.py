@@ -21,11 +21,13 @@ import re
 import signal
 import sys
 import traceback
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
@@ -34,6 +36,7 @@ import pytest  # noqa: E402 - after the path
 from tests import conftest  # noqa: E402
 from tests.folders import open_folder  # noqa: E402
 
+from overblik.fhir.definitions import r4  # noqa: E402
 from overblik.store import queries  # noqa: E402
 from overblik.store.embedded import EmbeddedPostgres  # noqa: E402
 
@@ -68,8 +71,8 @@ _WORDS = (
     (" and ", " or "), (" or ", " and "), ("not ", ""), ("<=", "<"), (" > ", " >= "), (" < ", " <= "),
     ("is null", "is not null"), ("<@", "@>"), ("'staff'", "'x'"), ("'citizen'", "'x'"), (" <> ", " = "),
 )  # fmt: skip
-_PLACES = re.compile(r":(permit|visible|visible_entry|visible_given):")
-_OPEN = {"permit": "select 'self' as rule, null::bigint as evidence", "": "(true)"}
+_PLAIN = (str, int, dict, frozenset, tuple, set, re.Pattern)
+_PLACES = re.compile(r":(permit|permit_whole|visible|visible_entry|visible_given):")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ def of_module(name: str) -> Iterator[Mutant]:
 def _declared(node: ast.AST) -> list[ast.AST]:
     """Return what says how a class is made, and what only type checkers see."""
     if isinstance(node, ast.ClassDef):
-        return [keyword.value for keyword in node.keywords]
+        made = [k for call in node.decorator_list if isinstance(call, ast.Call) for k in call.keywords]
+        return [keyword.value for keyword in (*node.keywords, *made)]
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
         return [node.slice]
     return [node] if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" else []
@@ -149,11 +153,7 @@ def _compared(place: int, op: type[ast.cmpop]) -> Callable[[Any], ast.AST]:
 
 
 def _decided(*, value: bool) -> Callable[[Any], ast.AST]:
-    def change(node: Any) -> ast.AST:
-        node.test = ast.Constant(value)
-        return node  # type: ignore[no-any-return]  # a node as it came
-
-    return change
+    return lambda n: type(n)(ast.Constant(value), n.body, n.orelse)  # a statement or an expression
 
 
 def _without(place: int) -> Callable[[Any], ast.AST]:
@@ -209,15 +209,13 @@ def _take_over(old: dict[str, Any], new: dict[str, Any]) -> None:
         if isinstance(value, type) and isinstance(before, type):
             for attribute, item in vars(value).items():
                 _recode(vars(before).get(attribute), item)
-        elif not _recode(before, value) and type(before) is type(value) and _plain(value) and before != value:
+        elif (
+            not _recode(before, value) and type(before) is type(value) and isinstance(value, _PLAIN) and before != value
+        ):
             for module in list(sys.modules.values()):
                 for known, held in list(vars(module).items()) if hasattr(module, "__dict__") else ():
                     if held is before:
                         setattr(module, known, value)
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | dict | frozenset | tuple | set | re.Pattern)
 
 
 def _recode(before: Any, value: Any) -> bool:
@@ -236,21 +234,23 @@ def _recode(before: Any, value: Any) -> bool:
 # -- of statements
 
 
+def _open(place: str) -> str:
+    return "select 'self' as rule, null::bigint as evidence" if place.startswith("permit") else "(true)"
+
+
 def of_statements() -> Iterator[Mutant]:
     """Yield each place of each named query where the decision stands, left open."""
     for name, query in sorted(queries.named_queries().items()):
-        for found in _PLACES.finditer(query.text):
-            opened = _OPEN["permit" if found[1] == "permit" else ""]
-            text = query.text[: found.start()] + opened + query.text[found.end() :]
-            near = " ".join(query.text[max(0, found.start() - 40) : found.end()].split())
-            yield Mutant(f"sql {name}", f"…{near}: {opened[:20]}", _restating(name, query, text))
+        for text, what in _opened(query.text):
+            new = type(query)(query.name, query.scope, text)
+            yield Mutant(f"sql {name}", what, partial(queries.named_queries().__setitem__, name, new))
 
 
-def _restating(name: str, query: Any, text: str) -> Callable[[], None]:
-    def make() -> None:
-        queries.named_queries()[name] = type(query)(query.name, query.scope, text)
-
-    return make
+def _opened(text: str) -> Iterator[tuple[str, str]]:
+    """Yield a statement with one of those places open, and which."""
+    for found in _PLACES.finditer(text):
+        near = " ".join(text[max(0, found.start() - 40) : found.end()].split())
+        yield text[: found.start()] + _open(found[1]) + text[found.end() :], f"…{near}: {_open(found[1])[:20]}"
 
 
 def of_searches() -> Iterator[Mutant]:
@@ -259,11 +259,14 @@ def of_searches() -> Iterator[Mutant]:
         name = f"overblik.store.search.{path.stem}"
         tree = ast.parse(path.read_text())
         for number, node in enumerate(ast.walk(tree)):
+            found: list[tuple[str, str]] = []
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"visible", "permit"}:
-                opened = _OPEN["permit" if node.func.id == "permit" else ""]
-                change = _opening(opened)
-                yield Mutant(f"{name}:{node.lineno}", f"{ast.unparse(node)}: {opened[:20]}",
-                             _replacing(name, tree, number, change))  # fmt: skip
+                found = [(_open(node.func.id), ast.unparse(node))]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found = list(_opened(node.value))
+            for text, what in found:
+                change = _replacing(name, tree, number, _opening(text))
+                yield Mutant(f"{name}:{getattr(node, 'lineno', 0)}", what, change)
 
 
 def _opening(text: str) -> Callable[[Any], ast.AST]:
@@ -291,14 +294,34 @@ class Shared:
         self.conninfo = Shared.server.conninfo
 
     def start(self) -> None:
-        """Nothing: it runs."""
+        """Nothing: it runs, and others use it."""
 
-    def stop(self) -> None:
-        """Nothing: others use it."""
+    stop = start
+
+
+class Finders:
+    """Has pytest begin with the tests that have found most, and write which one finds this mutant."""
+
+    known: ClassVar[Counter[str]] = Counter()
+    """How many mutants each test has found."""
+
+    def __init__(self, told: int) -> None:
+        self._told = told
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Order the tests."""
+        items.sort(key=lambda item: -self.known[item.nodeid])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Tell of a test that fails."""
+        if report.failed:
+            os.write(self._told, report.nodeid.encode())
 
 
 def survives(mutant: Mutant | None, tests: tuple[str, ...], *, loud: bool = False) -> bool:
     """Run tests in a fork with a mutant; say whether all of them passed."""
+    heard, told = os.pipe()
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
@@ -312,7 +335,8 @@ def survives(mutant: Mutant | None, tests: tuple[str, ...], *, loud: bool = Fals
                 mutant.make()
             files = [str(ROOT / "tests" / test) for test in tests]
             code = pytest.main(
-                ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain", "-m", "not long", *files]
+                ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain", "-m", "not long", *files],
+                [Finders(told)],
             )
         except BaseException:  # noqa: BLE001 - what it was is told, and the fork ends
             traceback.print_exc()
@@ -324,6 +348,9 @@ def survives(mutant: Mutant | None, tests: tuple[str, ...], *, loud: bool = Fals
     signal.alarm(SECONDS)
     _, status = os.waitpid(child, 0)
     signal.alarm(0)
+    os.close(told)
+    with os.fdopen(heard) as finder:
+        Finders.known[finder.read()] += 1
     return os.waitstatus_to_exitcode(status) == 0
 
 
@@ -332,7 +359,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("targets", nargs="*", help="of " + ", ".join(TARGETS))
     parser.add_argument("--list", action="store_true", help="print the mutants only")
-    parser.add_argument("--number", type=int, default=0, help="one mutant of the target, with pytest's output")
+    parser.add_argument("--number", type=int, nargs="*", help="these of the target; one with pytest's output")
     parser.add_argument("--every", type=int, default=1, help="only each so manieth")
     given = parser.parse_args()
     left = 0
@@ -353,17 +380,21 @@ def main() -> int:
 def _run(target: str, given: argparse.Namespace) -> int:
     """Run the mutants of a target; return how many survive."""
     tests = TARGETS[target][1]
+    for test in tests:  # imported here, they are in every fork
+        importlib.import_module("tests." + test.removesuffix(".py").replace("/", "."))
+    r4()
     known = list(enumerate(mutants(target), 1))[:: given.every]
-    known = [(n, m) for n, m in known if given.number in {0, n}]
+    known = [(n, m) for n, m in known if not given.number or n in given.number]
+    loud = len(given.number or ()) == 1
     if given.list:
         for number, mutant in known:
             print(f"{target} {number}: {mutant.where}: {mutant.what}")
         return 0
-    if not survives(None, tests, loud=bool(given.number)):
+    if not survives(None, tests, loud=loud):
         sys.exit(f"mutate: the tests of {target} fail without any change; see `pytest {' '.join(tests)}`.")
     left = 0
     for number, mutant in known:
-        if survives(mutant, tests, loud=bool(given.number)):
+        if survives(mutant, tests, loud=loud):
             left += 1
             print(f"survives: {target} {number}: {mutant.where}: {mutant.what}", flush=True)
         elif number % 10 == 0:

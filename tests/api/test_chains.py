@@ -69,6 +69,21 @@ async def test_a_hidden_step_makes_no_match_and_reads_like_none(world: World) ->
         assert await found(world, path.format(**names), nurse) == 0, path
 
 
+async def test_a_hidden_patient_leads_to_nothing(world: World) -> None:
+    """What is known of a Patient leads to the rest of the record for those who see the Patient only."""
+    patient_id = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, NOW))
+    paths = (
+        "Encounter?patient.name=Test", f"Encounter?patient.identifier={about()['identifier']['system']}|{CPR}",
+        "Encounter?patient._id=" + patient_id,
+    )  # fmt: skip
+    nurse = world.professional(DEPARTMENT)
+    assert [await found(world, path, nurse) for path in paths] == [1, 1, 1]
+    await deny(world, patient_id, type="Patient")
+    assert await found(world, "Encounter", nurse) == 1
+    assert [await found(world, path, nurse) for path in paths] == [0, 0, 0]
+
+
 async def test_a_step_does_not_leave_the_record(world: World) -> None:
     """A visit that is part of another patient's is not found by what is told of that one."""
     await stage(world)

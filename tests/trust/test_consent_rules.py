@@ -8,7 +8,7 @@ import pytest
 
 from overblik.fhir.dates import parse_interval
 from overblik.fhir.errors import Unprocessable
-from overblik.trust.consent.rules import Names, Rule, rules_of
+from overblik.trust.consent.rules import Mandate, Names, Rule, is_mandate, require_not_privacy, rules_of
 from tests.trust.consents import (
     attorney,
     coded,
@@ -69,6 +69,8 @@ GRANTED: list[tuple[str, dict[str, Any], list[Rule]]] = [
      [Rule(org=HOSPITAL, type="Observation"), Rule(org=HOSPITAL, type="Condition"),
       Rule(person="P", type="Observation"), Rule(person="P", type="Condition")]),
     ("access said", deny({"action": [coded("consentaction", "access")]}), [Rule()]),
+    ("until the end of the calendar", deny(during(end="9999-12-31")), [Rule()]),
+    ("as many as can be told apart", deny(*[person("P")] * 100), [Rule(person="P")] * 100),
     # permit in deny: an exception to that block
     ("but one person", deny(unit(HOSPITAL), nested(permit(person("P")))),
      [Rule(org=HOSPITAL, exceptions=(Rule(person="P"),))]),
@@ -77,16 +79,19 @@ GRANTED: list[tuple[str, dict[str, Any], list[Rule]]] = [
      [Rule(exceptions=(Rule(valid_from=first("2026-12-01"), valid_until=last("2026-12-31")),))]),
     ("but two of them", deny(nested(permit(OBS), permit(person("P")))),
      [Rule(exceptions=(Rule(type="Observation"), Rule(person="P")))]),
+    ("but as many as can be told apart", deny(nested(permit(of_type(*["Observation"] * 100)))),
+     [Rule(exceptions=(Rule(type="Observation"),) * 100)]),
     # deny in permit: what the law permits, less these
+    ("as many blocks in a permit", permit(nested(*[deny(OBS)] * 100)), [Rule(type="Observation")] * 100),
+    ("a permit with an id", permit({"id": "p", "extension": [{"url": "x"}]}, nested(deny())), [Rule()]),
     ("a block in a permit of all", permit(nested(deny(OBS))), [Rule(type="Observation")]),
     ("two blocks in a permit", permit(nested(deny(OBS), deny(COND))),
      [Rule(type="Observation"), Rule(type="Condition")]),
     ("three levels", permit(nested(deny(nested(permit(OBS))))), [Rule(exceptions=(Rule(type="Observation"),))]),
     ("a permit's period is its blocks'", permit(during("2026-12-01", "2027-01-31"), nested(deny(OBS))),
      [Rule(type="Observation", valid_from=first("2026-12-01"), valid_until=last("2027-01-31"))]),
-
-        ("periods that overlap", permit(during("2026-12-01", "2027-01-31"), nested(deny(during("2027-01-01",
-     "2027-12-31")))),
+    ("periods that overlap",
+     permit(during("2026-12-01", "2027-01-31"), nested(deny(during("2027-01-01", "2027-12-31")))),
      [Rule(valid_from=first("2027-01-01"), valid_until=last("2027-01-31"))]),
 ]  # fmt: skip
 
@@ -135,6 +140,9 @@ REFUSED: list[tuple[str, dict[str, Any] | None, str, str]] = [
      "Consent.provision.class[0]"),
     ("a type of nobody", deny(of_type("Organization")), "consent-class", "Consent.provision.class[0]"),
     ("the Patient itself", deny(of_type("Patient")), "consent-class", "Consent.provision.class[0]"),
+    ("a Consent by type", deny(of_type("Consent")), "consent-class", "Consent.provision.class[0]"),
+    ("a Consent as an entry", deny(entry("Consent/x")),
+     "consent-entry-unknown", "Consent.provision.data[0].reference"),
     ("related entries", deny({"data": [{"meaning": "related", "reference": {"reference": "Encounter/x"}}]}),
      "consent-meaning", "Consent.provision.data[0].meaning"),
     ("dependent entries", deny({"data": [{"meaning": "dependents", "reference": {"reference": "Encounter/x"}}]}),
@@ -152,6 +160,8 @@ REFUSED: list[tuple[str, dict[str, Any] | None, str, str]] = [
      "consent-too-large", "Consent.provision"),
     ("exceptions that together are too many", deny(nested(*[permit(of_type(*["Observation"] * 60))] * 2)),
      "consent-too-large", "Consent.provision"),
+    ("one exception more than can be told apart", deny(nested(permit(of_type(*["Observation"] * 100)), permit())),
+     "consent-too-large", "Consent.provision"),
     ("mandates to too many", permit(attorney(OTHER), *[attorney(OTHER)] * 100), "consent-too-large",
      "Consent.provision"),
     ("a block outside the period of its root", permit(during("2026-12-01"), nested(deny(during(end="2026-11-30")))),
@@ -162,6 +172,10 @@ REFUSED: list[tuple[str, dict[str, Any] | None, str, str]] = [
      "Consent.provision.dataPeriod"),
     ("a mandate with exceptions", permit(attorney(OTHER), nested(deny(OBS))), "consent-mandate",
      "Consent.provision.provision"),
+    *((f"a mandate with {name}", permit(attorney(OTHER), {name: [{"code": "x"}]}), "consent-mandate",
+       f"Consent.provision.{name}") for name in ("securityLabel", "purpose", "code", "data")),
+    ("a mandate to collect", permit(attorney(OTHER), {"action": [coded("consentaction", "collect")]}),
+     "consent-action", "Consent.provision.action"),
 ]  # fmt: skip
 
 
@@ -173,21 +187,46 @@ def test_z35_what_is_not_clear_is_refused(what: str, provision: dict[str, Any] |
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
+    ("change", "code", "where"),
     [
-        ({"scope": coded("consentscope", "treatment")}, "consent-scope"),
-        ({"policyRule": coded("v3-ActCode", "OPTIN")}, "consent-policy"),
-        ({"policy": [{"uri": "https://example.org/policy"}]}, "consent-policy"),
+        ({"scope": coded("consentscope", "treatment")}, "consent-scope", "Consent.scope"),
+        ({"policyRule": coded("v3-ActCode", "OPTIN")}, "consent-policy", "Consent.policyRule"),
+        ({"policyRule": {}, "policy": [{"uri": "https://example.org/policy"}]}, "consent-policy", "Consent.policy"),
+        ({"status": "unknown"}, "consent-status", "Consent.status"),
     ],
 )
-def test_z35_another_base_is_refused(change: dict[str, Any], code: str) -> None:
+def test_z35_another_base_or_status_is_refused(change: dict[str, Any], code: str, where: str) -> None:
     with pytest.raises(Unprocessable) as refused:
         rules_of(consent(deny()) | change, NAMES)
-    assert refused.value.code == code
+    assert [(issue.code, issue.expression) for issue in refused.value.issues] == [(code, where)]
+
+
+def test_z35_the_law_can_be_named_as_the_base() -> None:
+    named = consent(deny(), policy=[{"uri": "urn:overblik:policy:sundhedsloven"}])
+    assert rules_of(named, NAMES).blocks == (Rule(),)
 
 
 def test_a_mandate_is_whole_or_for_types_and_for_a_time() -> None:
     whole = rules_of(consent(permit(attorney(OTHER))), NAMES).mandates
     limited = rules_of(consent(permit(attorney(OTHER), OBS, during("2026-12-01"))), NAMES).mandates
-    assert [(m.holder, m.types) for m in whole] == [(OTHER, None)]
-    assert [(m.holder, m.types, m.valid_from) for m in limited] == [(OTHER, ("Observation",), first("2026-12-01"))]
+    many = rules_of(consent(permit(*[attorney(OTHER)] * 100)), NAMES).mandates
+    assert whole == (Mandate(OTHER, None, None, None),)
+    assert limited == (Mandate(OTHER, ("Observation",), first("2026-12-01"), None),)
+    assert many == whole * 100
+
+
+@pytest.mark.parametrize("code", ["POWATT", "HPOWATT"])
+def test_either_power_of_attorney_is_a_mandate(code: str) -> None:
+    given = attorney(OTHER)
+    given["actor"][0]["role"] = coded("v3-RoleCode", code)
+    stated = consent(permit(given))
+    assert (is_mandate(stated), len(rules_of(stated, NAMES).mandates)) == (True, 1)
+    assert not is_mandate(consent(deny(person("P"))))
+
+
+def test_no_system_says_who_may_look() -> None:
+    with pytest.raises(Unprocessable) as refused:
+        require_not_privacy(consent(deny()))
+    assert refused.value.code == "consent-whose-word"
+    require_not_privacy(consent(deny(), scope=coded("consentscope", "treatment")))
+    require_not_privacy({"resourceType": "Observation", "scope": coded("consentscope", "patient-privacy")})
