@@ -23,12 +23,13 @@ def list_(
     state: Annotated[
         list[str] | None, typer.Option(help="received, applied, held or refused; default held and refused.")
     ] = None,
+    code: Annotated[str, typer.Option(help="Only those with this code, such as clock-ahead of what was applied.")] = "",
 ) -> None:
     """List messages in quarantine (or in any state), newest first; never their content."""
 
     async def run(runtime: Runtime) -> None:
         table = Table("id", "received", "via", "format", "state", "code", "what to do", box=None)
-        for row in await runtime.inbox.intake.listed(state or ["held", "refused"]):
+        for row in await runtime.inbox.intake.listed(state or ["held", "refused"], code=code):
             received = row.received_at.strftime("%Y-%m-%d %H:%M:%S")
             table.add_row(str(row.iid), received, row.via, row.format, row.state, row.code, row.reason)
         out.print(table)

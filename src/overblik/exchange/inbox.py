@@ -23,6 +23,7 @@ import structlog
 
 from overblik.exchange.medcom.acknowledgement import acknowledge
 from overblik.exchange.message import (
+    CLOCKS,
     PATIENT,
     document_fact,
     patient_fact,
@@ -31,6 +32,7 @@ from overblik.exchange.message import (
 )
 from overblik.exchange.parties import Party
 from overblik.exchange.recognise import media_of, recognise
+from overblik.fhir.clocks import clock_fault
 from overblik.fhir.errors import (
     Forbidden,
     Issue,
@@ -122,21 +124,24 @@ class Inbox:
             known = await self._known(work, message, iid)
             if known is not None:
                 return known
-            pid, references = await self._apply(work, message, raw)
+            fault = clock_fault(message.stamped, work.now, aged=message.document is not None)
+            pid, references = await self._apply(work, message, raw, fault)
             answer = self._answer(message, "ok", ())
             place = work.place_of(references[_raw_key(message, raw)])
             settled = Settled(
-                "applied", message.format, message.sender.token, pid=pid, rid=place[1] if place else None,
-                placed=place is not None,
+                "applied", message.format, message.sender.token, fault, CLOCKS.get(fault, ""), pid=pid,
+                rid=place[1] if place else None, placed=place is not None,
             )  # fmt: skip
+            if fault:
+                log.warning("inbox.clock", code=fault, iid=str(iid), sender=message.sender.token)
             await self.intake.settle(iid, settled, answer, work.unit.transaction)
             return Receipt("applied", "", answer, iid, message.format)
 
         return await self._writer.write(caller, "deliver", message.format, work)
 
-    async def _apply(self, work: Work, message: Message, raw: bytes) -> tuple[int, dict[str, str]]:
+    async def _apply(self, work: Work, message: Message, raw: bytes, fault: str) -> tuple[int, dict[str, str]]:
         """Apply the message's facts to its record, opened if nobody has it."""
-        facts = _all_facts(message, raw)
+        facts = _all_facts(message, raw, fault)
         if message.patient is None:
             pid = await work.unit.open_record("unattached")
             return pid, await apply(work, pid, facts)
@@ -231,7 +236,7 @@ def _raw_key(message: Message, raw: bytes) -> str:
     return raw_fact(message, raw, "").key
 
 
-def _all_facts(message: Message, raw: bytes) -> list[Fact]:
+def _all_facts(message: Message, raw: bytes, fault: str) -> list[Fact]:
     """Return the message's facts with those every message has: patient, bytes, provenance, document."""
     media = media_of(raw)
     bytes_fact = raw_fact(message, raw, media)
@@ -239,7 +244,7 @@ def _all_facts(message: Message, raw: bytes) -> list[Fact]:
         del bytes_fact.resource["securityContext"]
         return [bytes_fact]
     facts = [patient_fact(message, message.patient), bytes_fact, *message.facts]
-    facts.append(provenance_fact(replace(message, targets=_targets(message)), bytes_fact.key))
+    facts.append(provenance_fact(replace(message, targets=_targets(message)), bytes_fact.key, fault))
     if message.document is not None:
         facts.append(document_fact(message, bytes_fact.key, media, len(raw)))
     return facts

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 PATIENT = "patient"
 RAW = "raw"
+TAG = "urn:overblik:tag"
+CLOCKS = {
+    "clock-ahead": "It came before its sender says that it was written: their clock is ahead.",
+    "clock-behind": "It came long after its sender says that it was written: their clock is behind, or it lay.",
+}
 
 
 @dataclass(slots=True)
@@ -55,6 +60,11 @@ class Message:
     def id(self) -> str:
         """The id that an acknowledgement names."""
         return dict(self.ids).get("header") or (self.ids[0][1] if self.ids else self.digest.hex())
+
+    @property
+    def stamped(self) -> datetime:
+        """When its sender says that it was written."""
+        return self.recorded or self.occurred
 
     @property
     def order(self) -> Order:
@@ -136,15 +146,19 @@ def raw_fact(message: Message, raw: bytes, media: str) -> Fact:
     )
 
 
-def provenance_fact(message: Message, raw_key: str) -> Fact:
-    """Return the Provenance of this message: what happened, when, by whom, and its bytes."""
+def provenance_fact(message: Message, raw_key: str, fault: str = "") -> Fact:
+    """Return the Provenance of this message: what happened, when, by whom, and its bytes.
+
+    `fault` is what is wrong with its sender's clock: a tag says so (docs/rest.md).
+    """
     system, code = message.activity
+    flagged = {"tag": [{"system": TAG, "code": fault, "display": CLOCKS[fault]}]} if fault else {}
     resource: Json = {
         "resourceType": "Provenance",
-        "meta": {"source": message.sender.source_uri},
+        "meta": {"source": message.sender.source_uri, **flagged},
         "target": [{"reference": f"fact:{key}"} for key in (*message.targets, PATIENT)],
         "occurredDateTime": local_date_time(message.occurred),
-        "recorded": local_date_time(message.recorded or message.occurred),
+        "recorded": local_date_time(message.stamped),
         "agent": [{"who": message.sender.reference()}],
         "entity": [{"role": "source", "what": {"reference": f"fact:{raw_key}", "identifier": {"value": message.id}}}],
     }

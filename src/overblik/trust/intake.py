@@ -131,9 +131,9 @@ class Intake:
         rows = await self.database.fetch(sql("unsettled"), params)
         return [row._replace(raw=await self._opened(row.raw, row.iid)) for row in rows]
 
-    async def listed(self, states: Sequence[str], limit: int = 200) -> list[Any]:
-        """Return messages in these states, newest first, without their content."""
-        return await self.database.fetch(sql("list_inbox"), {"states": list(states), "limit": limit})
+    async def listed(self, states: Sequence[str], limit: int = 200, *, code: str = "") -> list[Any]:
+        """Return messages in these states (with one code, or "" for any), newest first, without their content."""
+        return await self.database.fetch(sql("list_inbox"), {"states": list(states), "limit": limit, "code": code})
 
     async def counts(self) -> list[Any]:
         """Return how many messages are in each state, by reason."""

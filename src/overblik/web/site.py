@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from overblik.fhir.clocks import is_ahead
 from overblik.fhir.dates import COPENHAGEN
 from overblik.trust.seen import collected, sealed
 from overblik.web import arrange
@@ -149,6 +150,9 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
     def origin_times(o: Origin) -> str:
         """Return when something was recorded and when it was received, each said once."""
         received = language.time(o.received, now)
+        if o.recorded is not None and is_ahead(o.recorded, o.received):
+            text = language.text("registreret {recorded} efter afsenderens ur, der er foran; modtaget {received}")
+            return text.format(recorded=language.time(o.recorded, now), received=received)
         if o.recorded is None or abs((o.received - o.recorded).total_seconds()) < 60:
             return language.text("modtaget {received}").format(received=received)
         if o.recorded.astimezone(COPENHAGEN).date() == o.received.astimezone(COPENHAGEN).date():
