@@ -9,8 +9,9 @@ import pytest
 
 from overblik.store.queries import sql
 from tests.conftest import NOW
+from tests.trust import stage as staging
 from tests.trust.consents import CPR_SYSTEM, consent, deny, of_type
-from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, encounter, patient, stage, write
+from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, encounter, patient, stage, write
 from tests.web.browse import section, sign_in
 
 if TYPE_CHECKING:
@@ -46,6 +47,22 @@ async def test_it_opens_one_record_to_one_professional_for_an_hour(world: World)
     assert (await world.get(f"/Patient/{identifier}", stranger)).status_code == 200
     world.clock.forward(seconds=1)
     assert (await world.get(f"/Patient/{identifier}", stranger)).status_code == 404
+
+
+async def test_it_sets_blocks_aside_from_its_first_instant_until_before_its_end(world: World) -> None:
+    patient_id, nurse = await stage(world), world.professional(DEPARTMENT)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    made = await write(
+        world, {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": about()}
+    )
+    await staging.deny(world, patient_id, type="Observation")
+    statuses = []
+    for seconds in (0, 0, 60 * 60 - 1, 1):
+        world.clock.forward(seconds=seconds)
+        statuses.append((await world.get(f"/Observation/{made}", nurse)).status_code)
+        if len(statuses) == 1:
+            await smash(world, nurse, asked())
+    assert statuses == [404, 200, 200, 404]
 
 
 REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], int]] = [
