@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _CHANCE = re.compile(
     r"(?:_cursor|mark|state|nonce|code_challenge)=[A-Za-z0-9_%=~-]+|/s/[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])"
-    r'|name="form_token" value="[^"]*"'
+    r'|name="form_token" value="[^"]*"|=sealed(?::|%3A)[A-Za-z0-9_%=~-]+'
 )
-"""What is drawn at random for each answer: sealed cursors and marks of pages, slots, and what a sign-in is bound to."""
+"""What is drawn at random for each answer: sealed cursors, parameters and marks of pages, slots, what a sign-in has."""
 
 
 @dataclass(frozen=True)
