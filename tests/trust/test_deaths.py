@@ -23,10 +23,10 @@ from tests.trust.stage import (
     about,
     encounter,
     patient,
-    sees,
     stage,
     write,
 )  # fmt: skip
+from tests.trust.stage import sees as reads
 from tests.trust.stage import unit as named
 from tests.trust.test_break_glass import asked, smash
 from tests.trust.test_consent import say
@@ -61,6 +61,14 @@ async def opened(world: World, identifier: str) -> set[str]:
     """Return who gets the Patient: the citizen, who holds a power of attorney, the guardian."""
     callers = {"self": world.citizen(CPR), "attorney": acting(world), "guardian": acting(world, THIRD)}
     return {n for n, who in callers.items() if (await world.get(f"/Patient/{identifier}", who)).status_code == 200}
+
+
+async def sees(world: World, identifier: str, org: str) -> bool:
+    """Say whether a unit sees the Patient, which must be the same by reading and by searching everybody."""
+    found = (await world.get("/Patient", world.professional(org))).json().get("entry", ())
+    listed = identifier in {entry["resource"]["id"] for entry in found}
+    assert await reads(world, identifier, org) is listed
+    return listed
 
 
 EVERYBODY = {"self", "attorney", "guardian"}
@@ -166,8 +174,11 @@ async def test_z30_a_death_that_is_hidden_from_somebody_changes_nothing_for_them
     twin = await write(world, patient(TWIN))
     await tell(world, twin, deceasedBoolean=True)
     assert (await world.get(f"/Patient/{identifier}", world.citizen(CPR))).status_code == 200
+    assert await sees(world, identifier, MUNICIPALITY)
+    await tell(world, twin, deceasedBoolean=None, deceasedDateTime=long_ago)
     await merge(world, identifier, twin)
     assert (await world.get(f"/Patient/{identifier}", world.citizen(CPR))).status_code == 404
+    assert not await sees(world, identifier, MUNICIPALITY)
     assert replay(world.run.database.conninfo).other == []
 
 

@@ -60,11 +60,15 @@ _RELATION: LiteralString = """
       and (l.kind = 'break-glass' or not {denied})
       and not {outlived}"""
 
-# Of a relation that a death could end; asked only where somebody of the record is dead.
+# Of a relation that a death could end; asked only where somebody of the record is dead, or it has several parts.
 _OUTLIVED: LiteralString = """((l.kind = 'stated' or l.valid_until >= '9999-01-01')
-      and exists (select from death x where {dead})
+      and {dead}
       and death_ends(l.pid, l.kind = 'stated', l.valid_from, l.valid_until >= '9999-01-01',
           %(now)s, %(person)s, %(org)s, %(orgs)s::text[]))"""
+
+# Each of these a planner can look up once for many rows: the parts of a record are asked for where there are any.
+_PERHAPS_DEAD: LiteralString = """(exists (select from death x where x.pid = l.pid)
+      or exists (select from record_alias a where a.pid = l.pid))"""
 
 _BROKEN_GLASS: LiteralString = """exists (
     select from relation g
@@ -86,7 +90,8 @@ def _relation(record: LiteralString, parts: LiteralString = "", row: LiteralStri
     """Return the relations to a record; with `row`, those of somebody who may also see this row of another record."""
     covers = _COVERS.replace("{row}", "l")
     covers = "(" + covers + " or " + _COVERS.replace("{row}", row) + ")" if row else covers
-    outlived = _OUTLIVED.replace("{dead}", _same("x.pid", "l.pid", parts))
+    dead = "exists (select from death x where x.pid = any(" + parts + "))" if parts else _PERHAPS_DEAD
+    outlived = _OUTLIVED.replace("{dead}", dead)
     text = _RELATION.replace("{same}", _same("l.pid", record, parts)).replace("{outlived}", outlived)
     return text.replace("{denied}", _denied(covers, "l.pid", parts))
 
