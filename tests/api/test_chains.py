@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from overblik.fhir.errors import NotFound
 from tests.api.test_hidden import plain
 from tests.conftest import NOW
-from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, deny, encounter, patient, stage, write
+from tests.trust.consents import CPR_SYSTEM
+from tests.trust.stage import (
+    CPR,
+    DAY,
+    DEPARTMENT,
+    OTHER,
+    SIBLING,
+    about,
+    caller,
+    deny,
+    encounter,
+    patient,
+    stage,
+    write,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -74,14 +91,18 @@ async def test_a_hidden_patient_leads_to_nothing(world: World) -> None:
     patient_id = await stage(world)
     await write(world, encounter(DEPARTMENT, NOW - DAY, NOW))
     paths = (
-        "Encounter?patient.name=Test", f"Encounter?patient.identifier={about()['identifier']['system']}|{CPR}",
+        "Encounter?patient.name=Test", f"Encounter?patient.identifier={CPR_SYSTEM}|{CPR}",
         "Encounter?patient._id=" + patient_id,
     )  # fmt: skip
     nurse = world.professional(DEPARTMENT)
+    door, named = world.run.door, await caller(world, nurse)
     assert [await found(world, path, nurse) for path in paths] == [1, 1, 1]
+    assert await door.find(named, CPR_SYSTEM, CPR) == patient_id
     await deny(world, patient_id, type="Patient")
     assert await found(world, "Encounter", nurse) == 1
     assert [await found(world, path, nurse) for path in paths] == [0, 0, 0]
+    with pytest.raises(NotFound):
+        await door.find(named, CPR_SYSTEM, CPR)
 
 
 async def test_a_step_does_not_leave_the_record(world: World) -> None:

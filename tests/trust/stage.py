@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.conftest import NOW
 
 if TYPE_CHECKING:
+    from overblik.trust.identity import Caller
     from tests.conftest import World
 
 CPR = "2512489996"
@@ -75,6 +76,13 @@ async def sees(world: World, patient_id: str, org: str) -> bool:
     response = await world.get(f"/Patient/{patient_id}", world.professional(org))
     assert response.status_code in {200, 404}
     return response.status_code == 200
+
+
+async def caller(world: World, who: dict[str, str]) -> Caller:
+    """Return whom a header names, for what the door does for pages only."""
+    found = await world.run.issuer.caller(who["Authorization"].split()[1])  # type: ignore[union-attr]  # tests have an issuer
+    assert found
+    return found
 
 
 async def deny(world: World, patient_id: str, **row: Any) -> None:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.fhir.errors import NotFound
+from overblik.trust.access import Circle
 from tests.conftest import NOW
+from tests.trust.consents import CPR_SYSTEM
 from tests.trust.stage import (
     CPR,
     DAY,
@@ -15,6 +18,7 @@ from tests.trust.stage import (
     OTHER,
     SIBLING,
     about,
+    caller,
     deny,
     encounter,
     patient,
@@ -31,6 +35,18 @@ async def test_a_citizen_sees_the_own_record_and_no_other(world: World) -> None:
     identifier = await stage(world)
     assert (await world.get(f"/Patient/{identifier}", world.citizen(CPR))).status_code == 200
     assert (await world.get(f"/Patient/{identifier}", world.citizen(OTHER))).status_code == 404
+    hidden = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    own, other = [await caller(world, who) for who in (world.citizen(CPR), world.citizen(OTHER))]
+    door = world.run.door
+    assert await door.find(own, CPR_SYSTEM, CPR) == identifier
+    with pytest.raises(NotFound):
+        await door.find(other, CPR_SYSTEM, CPR)
+    circle = await door.circle(own, identifier)
+    assert ([org for org, _ in circle.relations], circle.sources) == ([DEPARTMENT], ("gateway",))
+    assert await door.circle(other, identifier) == Circle((), ())
+    await world.run.database.run("update resource set origins = '{another}', labels = '{staff}' where id = %(id)s",
+                                 {"id": hidden})  # fmt: skip
+    assert await door.circle(own, identifier) == circle
 
 
 async def test_a_professional_without_evidence_sees_nothing(world: World) -> None:
@@ -88,12 +104,35 @@ async def test_a_block_is_honoured_in_every_channel(
     assert citizen.status_code == 200
 
 
+SEARCHED = (
+    "Observation?code=X", "Observation?_id={made}", "Observation?date=ge2020", "Observation", "Observation/_history",
+    "Observation?patient={patient}", "Observation?patient.name=Test", "Observation?status=final&_total=accurate",
+    "Observation?code=X&_total=accurate", "Encounter?_id={contact}&_revinclude=Observation:encounter",
+    "Observation?_id={made}&_include=Observation:encounter", "?_type=Observation",
+)  # fmt: skip
+
+
 async def test_evidence_that_is_blocked_gives_no_relation(world: World) -> None:
-    identifier = await stage(world)
-    made = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
-    place = await world.run.door.locate("Encounter", made)
-    await deny(world, identifier, rid=place.rid)
-    assert not await sees(world, identifier, DEPARTMENT)
+    """Nor does it by a search, whatever leads that to the rows."""
+    names = {"patient": await stage(world), "contact": await write(world, encounter(DEPARTMENT, NOW - DAY, None))}
+    observed = {"resourceType": "Observation", "status": "final", "code": {"coding": [{"code": "X"}]}}
+    observed |= {"encounter": {"reference": f"Encounter/{names['contact']}"}, "effectiveDateTime": NOW.isoformat()}
+    names["made"] = await write(world, observed | {"subject": about()})
+    await world.run.drain()
+    nurse = world.professional(DEPARTMENT)
+
+    async def found() -> dict[str, int]:
+        pages = {path: (await world.get("/" + path.format(**names), nurse)).json() for path in SEARCHED}
+        counted = (await world.get("/Observation?code=X&_summary=count", nurse)).json()["total"]
+        return {path: len(page.get("entry", ())) for path, page in pages.items()} | {"count": counted}
+
+    assert 0 not in (await found()).values()
+    place = await world.run.door.locate("Encounter", names["contact"])
+    await deny(world, names["patient"], rid=place.rid)
+    assert not await sees(world, names["patient"], DEPARTMENT)
+    assert set((await found()).values()) == {0}
+    with pytest.raises(NotFound):
+        await world.run.door.find(await caller(world, nurse), CPR_SYSTEM, CPR)
 
 
 async def test_what_is_about_two_patients_needs_a_relation_to_both(world: World) -> None:
