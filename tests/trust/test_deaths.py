@@ -176,6 +176,7 @@ async def test_z30_a_death_that_is_hidden_from_somebody_changes_nothing_for_them
     assert (await world.get(f"/Patient/{identifier}", world.citizen(CPR))).status_code == 200
     assert await sees(world, identifier, MUNICIPALITY)
     await tell(world, twin, deceasedBoolean=None, deceasedDateTime=long_ago)
+    await tell(world, other, lab, deceasedDateTime=None)
     await merge(world, identifier, twin)
     assert (await world.get(f"/Patient/{identifier}", world.citizen(CPR))).status_code == 404
     assert not await sees(world, identifier, MUNICIPALITY)
