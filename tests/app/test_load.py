@@ -34,7 +34,7 @@ PATIENTS: list[Json] = [
     patient(1, generalPractitioner=[UNIT]),
     patient(2, meta={"source": "https://sor2.sum.dsdn.dk/#id=265161000016000", "tag": [{"code": "x"}]}),
     {"resourceType": "Patient", "id": "p3", "identifier": [{"system": "urn:own", "value": "77"}], "birthDate": "1970"},
-    {"resourceType": "Patient", "id": "p4", "name": [{"text": "Uden nummer"}]},
+    {"resourceType": "Patient", "id": "p4", "name": [{"text": "Uden nummer"}], "deceasedBoolean": True},
 ]
 ABOUT: list[Json] = [
     observation(1, 1, valueQuantity={"value": 7.10, "unit": "mmol/L"}),
@@ -123,7 +123,13 @@ async def test_what_is_loaded_is_in_every_table_what_rest_writes(world: World, o
             await world.run.directory.refresh(force=True)
     own = frozenset({"access_log", "load_block"})
     loaded, written = state(database_of(world), own), state(database_of(other), own)
-    assert {table for table, rows in written.items() if rows} >= {"resource", "locator", "relation", "membership"}
+    assert {table for table, rows in written.items() if rows} >= {
+        "resource",
+        "locator",
+        "relation",
+        "membership",
+        "death",
+    }
     for table, rows in written.items():
         assert loaded[table] == rows, table
 
