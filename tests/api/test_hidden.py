@@ -9,6 +9,7 @@ import pytest
 
 from overblik.fhir.strict_json import dumps
 from overblik.store.database import counting
+from overblik.store.search.common import COMMON
 from tests.api.test_transaction import bundle, entry
 from tests.conftest import NOW
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, deny, encounter, patient, stage, write
@@ -198,3 +199,13 @@ async def test_s08_a_write_to_what_is_anothers_takes_the_steps_of_one_to_nothing
         assert answer.status_code == 404
         steps.append([text[:40] for text in sent])
     assert steps[0] == steps[1]
+
+
+async def test_a_source_finds_its_own_among_the_newest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many match, a page is looked for among the newest of all: as if those of others were not there."""
+    monkeypatch.setattr(type(COMMON), "collected", 0)  # as if more matched than are collected
+    await stage(world)
+    await write(world, patient(OTHER))
+    for source, seen in (("gateway", 1), ("another", 0)):
+        page = (await world.get("/Patient?name=Test&_count=1", world.source(source))).json()
+        assert len(page.get("entry", ())) == seen, page

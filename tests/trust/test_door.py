@@ -104,35 +104,50 @@ async def test_a_block_is_honoured_in_every_channel(
     assert citizen.status_code == 200
 
 
-SEARCHED = (
-    "Observation?code=X", "Observation?_id={made}", "Observation?date=ge2020", "Observation", "Observation/_history",
-    "Observation?patient={patient}", "Observation?patient.name=Test", "Observation?status=final&_total=accurate",
-    "Observation?code=X&_total=accurate", "Encounter?_id={contact}&_revinclude=Observation:encounter",
+BY_ITSELF = (
+    "Observation/{made}", "Observation/{made}/_history", "Observation/{made}/_history/1",
+    "Observation/{made}?asOf=2026-11-24", "Observation?code=X", "Observation?_id={made}", "Observation?date=ge2020",
+    "Observation", "Observation/_history", "Observation?status=final&_total=accurate",
+    "Observation?code=X&_summary=count", "Encounter?_id={contact}&_revinclude=Observation:encounter",
     "Observation?_id={made}&_include=Observation:encounter", "?_type=Observation",
+)  # fmt: skip
+BY_PATIENT = (
+    "Observation?patient={patient}", "Observation?patient.name=Test", "Patient/{patient}/$everything",
+    "Patient/{patient}/$overview", "Patient/{patient}/$overview?asOf=2026-11-24",
+    "Observation?patient={patient}&asOf=2026-11-24", "Observation/$lastn?patient={patient}",
 )  # fmt: skip
 
 
-async def test_evidence_that_is_blocked_gives_no_relation(world: World) -> None:
-    """Nor does it by a search, whatever leads that to the rows."""
+async def test_what_is_blocked_is_hidden_whatever_way_it_is_asked_for(world: World) -> None:
+    """An Observation, by itself, by its Patient, and by the Encounter that gave the relation."""
     names = {"patient": await stage(world), "contact": await write(world, encounter(DEPARTMENT, NOW - DAY, None))}
-    observed = {"resourceType": "Observation", "status": "final", "code": {"coding": [{"code": "X"}]}}
+    observed = {"resourceType": "Observation", "status": "final", "code": {"coding": [{"code": "X"}], "text": "Fund"}}
     observed |= {"encounter": {"reference": f"Encounter/{names['contact']}"}, "effectiveDateTime": NOW.isoformat()}
     names["made"] = await write(world, observed | {"subject": about()})
+    changed = observed | {"id": names["made"], "subject": about(), "language": "da"}
+    assert (await world.replace(f"/Observation/{names['made']}", world.source(), changed)).status_code == 200
     await world.run.drain()
-    nurse = world.professional(DEPARTMENT)
+    nurse, door = world.professional(DEPARTMENT), world.run.door
+    named = await caller(world, nurse)
 
-    async def found() -> dict[str, int]:
-        pages = {path: (await world.get("/" + path.format(**names), nurse)).json() for path in SEARCHED}
-        counted = (await world.get("/Observation?code=X&_summary=count", nurse)).json()["total"]
-        return {path: len(page.get("entry", ())) for path, page in pages.items()} | {"count": counted}
+    async def shown() -> set[str]:
+        answers = {path: await world.get("/" + path.format(**names), nurse) for path in (*BY_ITSELF, *BY_PATIENT)}
+        assert {a.status_code for a in answers.values()} <= {200, 404}
+        return {p for p, a in answers.items() if "Fund" in a.text or ("_summary" in p and a.json()["total"])}
 
-    assert 0 not in (await found()).values()
-    place = await world.run.door.locate("Encounter", names["contact"])
-    await deny(world, names["patient"], rid=place.rid)
+    place = await door.locate("Encounter", names["contact"])
+    for row, left in (
+        ({"valid_until": NOW}, {*BY_ITSELF, *BY_PATIENT}),
+        ({"type": "Observation"}, set()),
+        ({"type": "Patient"}, set(BY_ITSELF)),
+        ({"rid": place.rid}, set()),
+    ):
+        await world.run.database.run("delete from deny")
+        await deny(world, names["patient"], **row)
+        assert await shown() == left, row
     assert not await sees(world, names["patient"], DEPARTMENT)
-    assert set((await found()).values()) == {0}
     with pytest.raises(NotFound):
-        await world.run.door.find(await caller(world, nurse), CPR_SYSTEM, CPR)
+        await door.find(named, CPR_SYSTEM, CPR)
 
 
 async def test_what_is_about_two_patients_needs_a_relation_to_both(world: World) -> None:
