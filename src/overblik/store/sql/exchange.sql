@@ -61,8 +61,3 @@ from inbox i where i.iid = %(iid)s;
 -- Messages that were kept but never settled, as a kill leaves them.
 select iid, via, content_type, raw from inbox
 where state = 'received' and received_at < %(before)s order by received_at limit %(limit)s;
-
--- name: list_outbox
--- scope: cross
-select oid, iid, receiver, kind, created_at, sent_at from outbox
-where (%(unsent)s is not true or sent_at is null) order by created_at desc limit %(limit)s;

@@ -8,27 +8,6 @@ select l.type, l.id, l.pid, l.rid,
 from locator l
 where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]));
 
--- name: read
--- scope: patient
--- One current resource through the door: decision, row and log entry in one snapshot.
-with t as (select %(pid)s::bigint as pid),
-p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
-shown as materialized (
-    select r.* from p, resource r
-    where r.pid = %(pid)s and r.rid = %(rid)s and :visible:
-),
-logged as (
-    insert into access_log :log_columns:
-    select t.pid, case when s.rid is null then 'refuse' else 'permit' end,
-           case when s.rid is null then 'none' else p.rule end,
-           case when s.rid is null then null else p.evidence end,
-           case when s.rid is null then '{}' else array[s.rid] end,
-           case when s.rid is null then '{}' else array[s.version] end,
-           %(query)s, :log_values:
-    from t left join p on true left join shown s on true
-)
-select type, id, version, received_at, body, deleted, rid, pid, source from shown;
-
 -- name: read_versions
 -- scope: patient
 -- Every version of one resource, newest first; `version` limits it to one. Judged by the resource

@@ -126,10 +126,6 @@ values (%(n)s, %(old)s, %(new)s, %(size)s, %(note)s, %(at)s) on conflict (n) do 
 -- scope: cross
 insert into log_head (size, note, at) values (%(size)s, %(note)s, %(at)s) on conflict (size) do nothing;
 
--- name: last_seq
--- scope: shared
-select seq, instant from sequencer;
-
 -- name: log_secret
 -- scope: cross
 select id, secret from log_tree;
