@@ -9,7 +9,7 @@ import pytest
 from overblik.fhir.errors import NotFound
 from tests.api.test_hidden import plain
 from tests.conftest import NOW
-from tests.trust.consents import CPR_SYSTEM
+from tests.trust.consents import CPR_SYSTEM, consent, of_type, verified
 from tests.trust.stage import (
     CPR,
     DAY,
@@ -98,11 +98,14 @@ async def test_a_hidden_patient_leads_to_nothing(world: World) -> None:
     door, named = world.run.door, await caller(world, nurse)
     assert [await found(world, path, nurse) for path in paths] == [1, 1, 1]
     assert await door.find(named, CPR_SYSTEM, CPR) == patient_id
+    said = consent({"type": "deny", **of_type("Condition")}, **verified())
+    assert (await world.post("/Consent", nurse, said)).status_code == 201
     await deny(world, patient_id, type="Patient")
     assert await found(world, "Encounter", nurse) == 1
     assert [await found(world, path, nurse) for path in paths] == [0, 0, 0]
     with pytest.raises(NotFound):
         await door.find(named, CPR_SYSTEM, CPR)
+    assert (await world.post("/Consent", nurse, said)).status_code == 404
 
 
 async def test_a_step_does_not_leave_the_record(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM, consent, deny, unit
 from tests.trust.stage import CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, encounter, patient, stage, write
+from tests.trust.stage import deny as deny_row
 from tests.trust.test_break_glass import asked, smash
 from tests.trust.test_consent import say
 
@@ -67,6 +68,9 @@ async def test_a_relation_is_stated_seen_and_followed_up(world: World) -> None:
                               (colleague, glass["id"], 200), (colleague, glass["id"], 404)):  # fmt: skip
         assert (await world.post("/Patient/$follow-up", who, said(case=case, note=note))).status_code == status
     assert (await listed(world, "$follow-ups", doctor))[0]["note"] == note
+    await deny_row(world, other, type="Patient")
+    [glass, stated] = await listed(world, "$follow-ups", colleague)
+    assert "patient" not in glass, "what is blocked is not named to who may see the rest"
     logged = await world.run.database.fetch("select action, channel from access_log where action like '%%relation%%'")
     assert {(row.action, row.channel) for row in logged} == {("relations", "api"), ("state relation", "api")}
 

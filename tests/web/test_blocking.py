@@ -112,6 +112,10 @@ async def test_one_entry_is_chosen_from_the_preview(world: World) -> None:
     assert chosen.startswith("entry:CarePlan/")
     narrow = await citizen.post("/blocks/preview", {"who": "all", "what": chosen})
     assert document(narrow).xpath("count(//section[@id='hidden']//li[contains(@class, 'item')])") >= 1
+    plan = chosen.partition("/")[2]
+    assert plan in before.text
+    await world.run.database.run("update resource set labels = '{staff}' where id = %(id)s", {"id": plan})
+    assert plan not in (await citizen.post("/blocks/preview", {"who": "all", "what": "group:plans"})).text
 
 
 @pytest.mark.parametrize(
