@@ -209,3 +209,15 @@ async def test_a_source_finds_its_own_among_the_newest(world: World, monkeypatch
     for source, seen in (("gateway", 1), ("another", 0)):
         page = (await world.get("/Patient?name=Test&_count=1", world.source(source))).json()
         assert len(page.get("entry", ())) == seen, page
+
+
+async def test_the_last_is_the_last_that_is_seen(world: World) -> None:
+    names = {"patient": await stage(world), "contact": await write(world, encounter(DEPARTMENT, NOW - DAY, None))}
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": about()}
+    for name, at in (("old", NOW - 2 * DAY), ("new", NOW)):
+        names[name] = await write(world, body | {"effectiveDateTime": at.isoformat()})
+    place = await world.run.door.locate("Observation", names["new"])
+    for last in ("new", "old"):
+        page = await world.get(f"/Observation/$lastn?patient={names['patient']}", world.professional(DEPARTMENT))
+        assert [e["resource"]["id"] for e in page.json()["entry"]] == [names[last]]
+        await deny(world, names["patient"], rid=place.rid)
