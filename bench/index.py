@@ -36,7 +36,7 @@ from overblik.store.index_rows import NARROW, indexed
 from overblik.store.migrate import migrate
 from overblik.store.search import compile_search
 from overblik.store.upkeep import flush_pending, learn_common
-from overblik.trust.identity import Caller, system_caller
+from overblik.trust.callers.identity import Caller, system_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

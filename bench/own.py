@@ -17,8 +17,8 @@ from bench.target import Target, free_port, wait_for
 from overblik.app.postgres import server_of
 from overblik.app.runtime import runtime
 from overblik.app.settings import Settings
-from overblik.trust.keyring import open_keyring
-from overblik.trust.tokens import TestIssuer
+from overblik.trust.callers.tokens import TestIssuer
+from overblik.trust.keys.keyring import open_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

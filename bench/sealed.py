@@ -27,8 +27,8 @@ from overblik.app.runtime import Runtime, runtime
 from overblik.app.server import application
 from overblik.app.settings import Settings
 from overblik.store.embedded import EmbeddedPostgres
-from overblik.trust.entries import Kept
-from overblik.trust.masters import FileMasters
+from overblik.trust.door.entries import Kept
+from overblik.trust.keys.masters import FileMasters
 
 RESOURCES = 200
 

@@ -57,14 +57,14 @@ _STATED = (
     "web/test_relations.py", "web/test_blocking.py", "web/test_live.py",
 )  # fmt: skip
 TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "scopes": ("overblik.trust.scopes", ("trust/test_decision.py",)),
-    "identity": ("overblik.trust.identity", ("trust/test_decision.py",)),
-    "cursors": ("overblik.trust.cursors", ("trust/test_decision.py",)),
+    "scopes": ("overblik.trust.callers.scopes", ("trust/test_decision.py",)),
+    "identity": ("overblik.trust.callers.identity", ("trust/test_decision.py",)),
+    "cursors": ("overblik.trust.door.cursors", ("trust/test_decision.py",)),
     "rules": ("overblik.trust.consent.rules", ("trust/test_consent_rules.py",)),
     "facts": ("overblik.trust.facts", ("exchange/test_late_facts.py", "exchange/test_orders.py")),
-    "access": ("overblik.trust.access", (*_MORE, "trust/test_log_page.py", "overview/test_over_http.py")),
+    "access": ("overblik.trust.door.access", (*_MORE, "trust/test_log_page.py", "overview/test_over_http.py")),
     "visibility": ("overblik.store.visibility", (*_DECIDED, "trust/test_scopes.py", "trust/test_merged_records.py")),
-    "searching": ("overblik.trust.searching", ("api/test_totals.py", "api/test_search_past.py", *_MORE)),
+    "searching": ("overblik.trust.door.searching", ("api/test_totals.py", "api/test_search_past.py", *_MORE)),
     "search": ("overblik.store.search.*", _MORE),
     "sql": ("*.sql", (*_STATED, *_DECIDED, "trust/test_scopes.py", "trust/test_merged_records.py", *_HIDDEN)),
 }

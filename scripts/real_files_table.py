@@ -27,7 +27,7 @@ from overblik.fhir.errors import OverblikError
 from overblik.store.database import Database
 from overblik.store.embedded import EmbeddedPostgres
 from overblik.store.migrate import migrate
-from overblik.trust.tokens import caller_from
+from overblik.trust.callers.tokens import caller_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator

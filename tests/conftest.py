@@ -25,7 +25,7 @@ from overblik.fhir.strict_json import dumps
 from overblik.store.database import Database
 from overblik.store.embedded import EmbeddedPostgres
 from overblik.store.migrate import migrate
-from overblik.trust.masters import FileMasters
+from overblik.trust.keys.masters import FileMasters
 from tests.folders import open_folder
 
 if TYPE_CHECKING:

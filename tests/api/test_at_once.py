@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
 from tests.api.test_transaction import bundle, entry
 from tests.trust.stage import CPR, OTHER, patient, write
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from overblik.trust.work import Stored, Work
+    from overblik.trust.door.work import Stored, Work
     from tests.conftest import World
 
 BY_CPR = f"identifier=urn:oid:1.2.208.176.1.2|{CPR}"

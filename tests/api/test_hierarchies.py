@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from overblik.store.database import counting
-from overblik.trust import hierarchies
+from overblik.trust.door import hierarchies
 from tests.conftest import NOW
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, SIBLING, about, deny, encounter, stage, write
 

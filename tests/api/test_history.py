@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.store.database import counting
-from overblik.trust import history
+from overblik.trust.door import history
 from tests.conftest import NOW
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, deny, encounter, organisation, patient, stage, write
 

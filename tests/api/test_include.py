@@ -201,7 +201,7 @@ async def test_more_than_can_be_included_is_refused_and_nobody_is_logged(
     await write(world)
     path = "/Patient?_revinclude=Observation:subject"
     for name, most, status in (("MOST_INCLUDED", 3, 200), ("MOST_INCLUDED", 2, 422), ("MOST_LINKS", 1, 422)):
-        monkeypatch.setattr(f"overblik.trust.including.{name}", most)
+        monkeypatch.setattr(f"overblik.trust.door.including.{name}", most)
         response = await world.get(path, world.source())
         assert response.status_code == status
         text = "select from access_log where request = %(request)s and action = 'include'"
@@ -220,11 +220,11 @@ async def test_the_links_of_a_page_are_not_made_beyond_their_bound(
         made.extend(found := referring_to(*args))
         return found
 
-    monkeypatch.setattr("overblik.trust.including.MOST_LINKS", 10)
-    monkeypatch.setattr("overblik.trust.including.referring", counted)
+    monkeypatch.setattr("overblik.trust.door.including.MOST_LINKS", 10)
+    monkeypatch.setattr("overblik.trust.door.including.referring", counted)
     response = await world.get("/Patient?_revinclude=*", world.source())
     assert (response.status_code, len(made) <= 40) == (422, True)
-    monkeypatch.setattr("overblik.trust.including.MOST_LINKS", 1)
+    monkeypatch.setattr("overblik.trust.door.including.MOST_LINKS", 1)
     assert (await world.get("/Observation?_include=*", world.source())).status_code == 422
 
 

@@ -232,6 +232,6 @@ async def test_more_than_can_be_indexed_is_refused(world: World, monkeypatch: py
     assert (await world.put(f"/Patient/{patient}", world.source(), changed)).status_code == 200
     await world.run.drain()
     assert (await world.get(f"/Observation?patient={patient}&asOf={before}", world.source())).status_code == 200
-    monkeypatch.setattr("overblik.trust.searching.MOST_PAST", 0)
+    monkeypatch.setattr("overblik.trust.door.searching.MOST_PAST", 0)
     refused = await world.get(f"/Observation?patient={patient}&asOf={before}", world.source())
     assert (refused.status_code, "past-too-large" in refused.text) == (422, True)

@@ -85,7 +85,7 @@ async def test_beyond_the_limit_nothing_is_told_and_nobody_is_logged(
 ) -> None:
     await write(world)
     for name in ("MOST_COUNTED", "MOST_ESTIMATED"):
-        monkeypatch.setattr(f"overblik.trust.searching.{name}", 5)
+        monkeypatch.setattr(f"overblik.trust.door.searching.{name}", 5)
     for asked in ("_summary=count", "_total=accurate&_count=1"):
         refused = await world.get(f"/Observation?{asked}", world.source())
         assert refused.status_code == 422

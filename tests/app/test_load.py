@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from overblik.trust.sources import register
+from overblik.trust.callers.sources import register
 from tests.app.loads import CPR, SOR, block, observation, patient, state, take, taker
 from tests.conftest import NOW, open_world
 

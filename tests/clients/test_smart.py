@@ -23,7 +23,7 @@ from joserfc.jwk import RSAKey
 from playwright.async_api import async_playwright
 
 from overblik.demo.cast import GP, UNITS
-from overblik.trust.scopes import parse_scopes
+from overblik.trust.callers.scopes import parse_scopes
 from overblik.trust.smart.clients import Client
 from tests.conftest import NOW
 from tests.journeys.live import CHROMIUM, needs_chromium

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.courses.rehabilitation import Course, courses
 from overblik.fhir.dates import COPENHAGEN
 from overblik.fhir.identifiers import SKS, SOR, YDER
-from overblik.trust.entries import Entry
+from overblik.trust.door.entries import Entry
 from overblik.trust.organisations import Organisation
 
 if TYPE_CHECKING:

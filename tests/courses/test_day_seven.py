@@ -31,7 +31,7 @@ from tests.courses.build import (
 
 if TYPE_CHECKING:
     from overblik.courses.rehabilitation import Course
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 SECOND = timedelta(seconds=1)
 

@@ -42,7 +42,7 @@ from tests.courses.build import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 
 @dataclass(frozen=True)

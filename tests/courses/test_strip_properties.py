@@ -29,7 +29,7 @@ from tests.courses.build import (
 )
 
 if TYPE_CHECKING:
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 POOL: tuple[Entry, ...] = (
     patient(),

@@ -15,7 +15,7 @@ from overblik.demo.client import refusal
 from overblik.demo.links import LINKS
 from overblik.demo.population import SITUATIONS, residents
 from overblik.overview.service import GROUPS
-from overblik.trust.tokens import caller_from
+from overblik.trust.callers.tokens import caller_from
 from tests.demo.test_population import DAYS
 from tests.journeys.tell import set_the_stage, tell
 

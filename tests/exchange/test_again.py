@@ -11,7 +11,7 @@ import pytest
 
 from overblik.app.loading import take_file
 from overblik.fhir.strict_json import loads
-from overblik.trust.tokens import caller_from
+from overblik.trust.callers.tokens import caller_from
 from tests.conftest import needs_shared, shared_files
 from tests.exchange.real import content, one
 from tests.exchange.state import files, state_of, versions
@@ -19,7 +19,7 @@ from tests.exchange.state import files, state_of, versions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
     from tests.conftest import World
 
 pytestmark = needs_shared

@@ -13,7 +13,7 @@ from overblik.demo.cast import Staff
 from overblik.demo.formats.medcom import Words, care_communication
 from overblik.demo.people import Person
 from overblik.fhir.strict_json import MAX_BYTES, dumps, loads
-from overblik.trust.sources import register
+from overblik.trust.callers.sources import register
 from tests.conftest import NOW, needs_shared, shared_files
 from tests.exchange.documents import apd
 from tests.exchange.notifications import START, TOWN, WARD, Told, seeded, write_all

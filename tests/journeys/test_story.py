@@ -21,7 +21,7 @@ from overblik.demo.cast import GP, INGER, NURSE, ODENSE, OTHER_CLINIC, OTHER_NUR
 from overblik.demo.people import make_person
 from overblik.demo.story import Story
 from overblik.fhir.identifiers import CPR
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
 from tests.conftest import NOW
 from tests.journeys.live import CHROMIUM, Live, live, needs_chromium
 from tests.journeys.told import DANISH, Told, story_as_told

@@ -16,8 +16,8 @@ import httpx
 import psycopg
 
 from overblik.store.embedded import EmbeddedPostgres
-from overblik.trust.keyring import open_keyring
-from overblik.trust.tokens import TestIssuer
+from overblik.trust.callers.tokens import TestIssuer
+from overblik.trust.keys.keyring import open_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

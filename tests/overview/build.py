@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.identifiers import ATC, CPR, ICPC2, NPU, SKS, SOR
 from overblik.overview.context import Context, Viewer
 from overblik.overview.service import Overview, compose, looked
-from overblik.trust.access import Record
-from overblik.trust.entries import Entry
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
+from overblik.trust.door.access import Record
+from overblik.trust.door.entries import Entry
 from overblik.trust.organisations import Organisation
 from tests.conftest import NOW
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from overblik.overview.composed import Composed
 from overblik.overview.context import Context, Viewer
 from overblik.overview.service import Overview, compose, looked
-from overblik.trust.access import Record
+from overblik.trust.door.access import Record
 from tests.conftest import NOW
 from tests.overview.build import CLINIC, DAY, DIRECTORY, HOSPITAL, TOWN, appointment, contact, order, person
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import TypeAlias
 
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
     from overblik.trust.organisations import Organisation
 
     Units: TypeAlias = Mapping[str, Organisation]

@@ -14,7 +14,7 @@ from tests.overview.build import CLINIC, DAY, HOSPITAL, ORIGIN, PERSON, person, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 
 def stated(kind: str, **more: Any) -> dict[str, Any]:

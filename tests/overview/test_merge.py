@@ -29,7 +29,7 @@ from tests.overview.build import (
 )
 
 if TYPE_CHECKING:
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 Case = tuple[str, list["Entry"], list[int], bool]
 """What, the entries, how many origins each shown line has, and whether lines are marked as possibly the same."""

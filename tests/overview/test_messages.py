@@ -11,7 +11,7 @@ from tests.conftest import NOW
 from tests.overview.build import CLINIC, DAY, HOSPITAL, TRAINING, seen, told, unit
 
 if TYPE_CHECKING:
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 _CORE = "http://medcomfhir.dk/ig/core/StructureDefinition/"
 

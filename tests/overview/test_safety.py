@@ -25,7 +25,7 @@ from tests.overview.build import (
 )
 
 if TYPE_CHECKING:
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 # -- nothing is said that no source said
 

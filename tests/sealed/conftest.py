@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 import pytest
 
-from overblik.trust.masters import FileMasters
+from overblik.trust.keys.masters import FileMasters
 from tests.conftest import Clones, FixedClock, World, open_world
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from overblik.demo.cast import INGER, NURSE
 from overblik.store.queries import sql
 from overblik.store.sealing import seal_stored, wrap_anew
 from overblik.store.vault import Vault
-from overblik.trust.erasure import shred
-from overblik.trust.masters import FileMasters
+from overblik.trust.keys.erasure import shred
+from overblik.trust.keys.masters import FileMasters
 from tests.api.test_crud import CPR, make_patient
 from tests.app import loads
 from tests.conftest import FixedClock, open_world

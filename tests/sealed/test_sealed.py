@@ -9,9 +9,9 @@ from overblik.app.runtime import runtime
 from overblik.fhir.errors import OverblikError, Unavailable
 from overblik.store.database import counting
 from overblik.store.vault import LIFETIME, Vault
-from overblik.trust.erasure import shred
+from overblik.trust.keys.erasure import shred
+from overblik.trust.keys.masters import FileMasters
 from overblik.trust.log.verify import verify
-from overblik.trust.masters import FileMasters
 from tests.api.test_crud import CPR, PATIENT, make_patient, observation
 from tests.exchange.documents import apd
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.strict_json import dumps
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
 from tests.api.test_transaction import bundle, entry
 from tests.conftest import NOW
 from tests.security.conftest import SECRET, observation

@@ -14,7 +14,7 @@ import pytest
 from overblik.app.runtime import providers_of
 from overblik.app.settings import Settings
 from overblik.fhir.errors import Forbidden, Unauthenticated
-from overblik.trust.tokens import TestIssuer
+from overblik.trust.callers.tokens import TestIssuer
 from tests.folders import open_folder
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from overblik.demo.cast import NURSE
-from overblik.trust.access import Door
+from overblik.trust.door.access import Door
 from tests.trust.stage import CPR, OTHER, stage
 from tests.web.browse import document, sign_in
 from tests.web.test_sign_in import prove

@@ -12,7 +12,7 @@ from overblik.app.runtime import runtime
 from overblik.app.server import application
 from overblik.app.settings import Settings
 from overblik.fhir.errors import TooMany
-from overblik.trust.tries import WINDOW, Tries, address_of, networks
+from overblik.trust.callers.tries import WINDOW, Tries, address_of, networks
 from tests.conftest import NOW, FixedClock, World
 from tests.smart.app import register
 from tests.trust.consents import CPR_SYSTEM

@@ -15,7 +15,7 @@ from uuid import uuid4
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from overblik.trust.scopes import parse_scopes
+from overblik.trust.callers.scopes import parse_scopes
 from overblik.trust.smart.clients import Client
 from tests.conftest import NOW
 from tests.web.browse import document

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from overblik.fhir.errors import Unprocessable
-from overblik.trust.scopes import parse_scopes
+from overblik.trust.callers.scopes import parse_scopes
 from overblik.trust.smart.clients import Client, require_sound
 from tests.smart.app import KEY, REDIRECT, App, assertion, bearer, jwks, register
 from tests.web.browse import CITIZEN, known

@@ -16,7 +16,7 @@ import pytest
 from overblik.fhir.errors import Unavailable
 from overblik.store import passes
 from overblik.store.database import counting
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
 from tests.api.test_search_parameters import define, found, index, next_rows, person, refused, step, written
 from tests.app.loads import block, patient, taker
 from tests.conftest import open_world
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from overblik.trust.work import Stored, Work
+    from overblik.trust.door.work import Stored, Work
     from tests.conftest import Clones, FixedClock, World
 
 GATEWAY = Caller("source", "gateway", "gateway", organisations=None)

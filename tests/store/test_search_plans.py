@@ -19,7 +19,7 @@ from overblik.store.search import compile_count, compile_search
 from overblik.store.search.common import COMMON, Common
 from overblik.store.search.conditions import digests
 from overblik.store.search.scope import Scope
-from overblik.trust.identity import Caller, system_caller
+from overblik.trust.callers.identity import Caller, system_caller
 from tests.conftest import NOW, Clones, Copies
 
 if TYPE_CHECKING:

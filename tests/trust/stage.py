@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.conftest import NOW
 
 if TYPE_CHECKING:
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
     from tests.conftest import World
 
 CPR = "2512489996"

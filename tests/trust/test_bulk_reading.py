@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from overblik.trust.bulk_reading import HOUR, Limits, Reader, Readers, ReadingWatch
-from overblik.trust.follow_up import close, follow_ups, waiting
+from overblik.trust.treatment.bulk_reading import HOUR, Limits, Reader, Readers, ReadingWatch
+from overblik.trust.treatment.follow_up import close, follow_ups, waiting
 from tests.conftest import DRAWN, NOW
 from tests.trust.stage import DAY, DEPARTMENT, MUNICIPALITY, encounter, patient, stage, write
 from tests.trust.test_stated import doctor

@@ -9,7 +9,7 @@ import pytest
 from overblik.fhir.errors import NotFound
 from overblik.store.replay import replay
 from overblik.trust.consent.mandates import held
-from overblik.trust.stated import Rules, state_relation
+from overblik.trust.treatment.stated import Rules, state_relation
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM, attorney, consent, deny, permit, unit
 from tests.trust.stage import (

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from overblik.fhir.errors import Forbidden, Malformed
-from overblik.trust.cursors import Cursors
-from overblik.trust.identity import Caller, Interaction, Kind, require, require_kind, system_caller
-from overblik.trust.scopes import EVERYTHING, LONGEST, Reach, parse_scopes
+from overblik.trust.callers.identity import Caller, Interaction, Kind, require, require_kind, system_caller
+from overblik.trust.callers.scopes import EVERYTHING, LONGEST, Reach, parse_scopes
+from overblik.trust.door.cursors import Cursors
 from tests.conftest import NOW
 
 MAY: dict[Kind, set[str]] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.errors import NotFound
-from overblik.trust.access import Circle
+from overblik.trust.door.access import Circle
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM
 from tests.trust.stage import (

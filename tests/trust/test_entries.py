@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from overblik.trust.entries import BESIDE, Entry, Kept, once
+from overblik.trust.door.entries import BESIDE, Entry, Kept, once
 from tests.conftest import NOW
 
 SIZE = 600

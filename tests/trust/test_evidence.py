@@ -14,8 +14,8 @@ import pytest
 from overblik.demo.cast import CLINIC, INGER, OTHER_CLINIC, REGISTER
 from overblik.demo.formats import pdc
 from overblik.fhir.dates import COPENHAGEN
-from overblik.trust.evidence import Durations
 from overblik.trust.organisations import set_route
+from overblik.trust.treatment.evidence import Durations
 from tests.conftest import NOW
 from tests.journeys.tell import set_the_stage
 from tests.trust.stage import (

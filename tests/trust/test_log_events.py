@@ -13,7 +13,7 @@ import pytest
 
 import overblik
 from overblik.fhir.structure import check
-from overblik.trust.identity import Caller
+from overblik.trust.callers.identity import Caller
 from overblik.trust.log.events import KINDS, asked
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, of_type, permit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.identifiers import CPR as CPR_SYSTEM
-from overblik.trust.break_glass import break_glass
+from overblik.trust.treatment.break_glass import break_glass
 from tests.conftest import NOW
 from tests.trust.stage import CPR, DAY, DEPARTMENT, OTHER, deny, encounter, patient, stage, write
 

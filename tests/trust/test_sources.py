@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from overblik.fhir.errors import Unprocessable
-from overblik.trust.sources import register, registered
+from overblik.trust.callers.sources import register, registered
 from tests.conftest import NOW
 from tests.trust.stage import DAY, DEPARTMENT, HOSPITAL, MUNICIPALITY, encounter, organisation, sees, stage, write
 

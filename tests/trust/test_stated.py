@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.fhir.errors import Forbidden, NotFound, OverblikError
-from overblik.trust.identity import Caller
-from overblik.trust.scopes import Reach, parse_scopes
-from overblik.trust.stated import Rules, settle, state_relation
+from overblik.trust.callers.identity import Caller
+from overblik.trust.callers.scopes import Reach, parse_scopes
+from overblik.trust.treatment.stated import Rules, settle, state_relation
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM, consent, deny, unit
 from tests.trust.stage import CPR, DAY, DEPARTMENT, HOSPITAL, OTHER, SIBLING, encounter, patient, sees, stage, write

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from overblik.courses.rehabilitation import Course, Holder
 from overblik.overview.sections.master_data import Person
 from overblik.overview.service import GROUPS, Work
-from overblik.trust.relations import Relation
+from overblik.trust.treatment.relations import Relation
 from overblik.web import arrange
 from tests.conftest import NOW
 from tests.overview.build import CLINIC, DAY, DIRECTORY, HOSPITAL, TRAINING, appointment, order, result, seen, told
 
 if TYPE_CHECKING:
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 COURSE = Course(
     id="c",

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from overblik.demo.cast import INGER, NURSE, SURGEON
-from overblik.trust.seal import Seal
-from overblik.trust.seen import opened
+from overblik.trust.keys.seal import Seal
+from overblik.trust.live.seen import opened
 from tests.trust.consents import consent, deny, unit
 from tests.web.browse import Tab, document, sign_in, told
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from overblik.trust.watching import Watched
+    from overblik.trust.live.watching import Watched
     from tests.conftest import World
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from overblik.demo.cast import INGER, STRANGER, SURGEON
 from overblik.store.database import counting
-from overblik.trust.watching import MOST_OF_SESSION
+from overblik.trust.live.watching import MOST_OF_SESSION
 from tests.trust.consents import of_type
 from tests.web.browse import CITIZEN, FOUR, document, sign_in, told
 from tests.web.test_live import block, called, mark_of, session_of, watching

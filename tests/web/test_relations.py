@@ -51,8 +51,8 @@ async def test_s16_a_record_that_is_hidden_takes_no_place_on_a_list(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With more records than a list holds, one that is blocked gives its place to the next: the list is as full."""
-    monkeypatch.setattr("overblik.trust.access.MOST_WORK", 2)
-    monkeypatch.setattr("overblik.trust.relations.MOST", 2)
+    monkeypatch.setattr("overblik.trust.door.access.MOST_WORK", 2)
+    monkeypatch.setattr("overblik.trust.treatment.relations.MOST", 2)
     await stage(world)
     cprs = ["2512489996", "0905489998", "1010489993"]
     for age, cpr in enumerate(cprs):

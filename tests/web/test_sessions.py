@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.demo.cast import INGER
-from overblik.trust.sessions import ABSOLUTE, IDLE
+from overblik.trust.callers.sessions import ABSOLUTE, IDLE
 from tests.web.browse import CITIZEN, FOUR, arrive, document, known, sign_in, told, words
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from overblik.app.runtime import providers_of
 from overblik.app.settings import Settings
 from overblik.demo.cast import INGER, NURSE
 from overblik.fhir.errors import OverblikError
-from overblik.trust.keyring import Keyring
+from overblik.trust.keys.keyring import Keyring
 from overblik.trust.oidc.test_provider import TestProvider
 from tests.web.browse import CITIZEN, arrive, document, known, sign_in, words
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
     Authenticate = Callable[[str, tuple[str, str, str] | None], Awaitable[Caller]]
     """A token, and with one that is bound to a key: the proof, the method and the path it came with."""

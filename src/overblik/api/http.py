@@ -14,8 +14,8 @@ from overblik.fhir.dates import instant
 from overblik.fhir.errors import Issue, Malformed, NotAcceptable
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
-from overblik.trust.access import in_one_piece
-from overblik.trust.stated import Rules
+from overblik.trust.door.access import in_one_piece
+from overblik.trust.treatment.stated import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from overblik.exchange.inbox import Inbox
     from overblik.fhir.strict_json import Json
     from overblik.overview.service import Overviews
-    from overblik.trust.access import Disclosed, Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Disclosed, Door
+    from overblik.trust.door.search_parameters import SearchParameters
+    from overblik.trust.door.work import Stored
+    from overblik.trust.door.writer import Writer
     from overblik.trust.log.heads import Heads
-    from overblik.trust.search_parameters import SearchParameters
-    from overblik.trust.work import Stored
-    from overblik.trust.writer import Writer
 
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 

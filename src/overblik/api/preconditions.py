@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from overblik.api.http import Request
     from overblik.fhir.query import Query
-    from overblik.trust.access import Disclosed
-    from overblik.trust.work import Work
+    from overblik.trust.door.access import Disclosed
+    from overblik.trust.door.work import Work
 
 _RESULT = frozenset({"_count", "_cursor", "_format", "_pretty", "_total", "_sort", "_summary", "_elements"})
 """Parameters that say how a result is shown and not what is found; a condition shows none."""

@@ -12,14 +12,14 @@ from overblik.api.interactions.transaction import checked_entries, write_all
 from overblik.exchange.recognise import FHIR_MEDIA, media_of
 from overblik.fhir.errors import OverblikError
 from overblik.fhir.strict_json import load_object
-from overblik.trust.identity import require_kind
+from overblik.trust.callers.identity import require_kind
 from overblik.trust.intake import Settled
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime
     from overblik.fhir.strict_json import Json
-    from overblik.trust.identity import Caller
-    from overblik.trust.work import Work
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.work import Work
 
 
 async def take_file(runtime: Runtime, caller: Caller, raw: bytes) -> tuple[str, str, str]:

@@ -20,23 +20,23 @@ from overblik.store.queries import sql
 from overblik.store.room import Room
 from overblik.store.sequencer import drain
 from overblik.store.vault import Vault
-from overblik.trust.access import Door
-from overblik.trust.cursors import Cursors
-from overblik.trust.keyring import Keyring, open_keyring
+from overblik.trust.callers.sessions import Sessions
+from overblik.trust.callers.tokens import TEST_MODES, TestIssuer
+from overblik.trust.callers.tries import Tries
+from overblik.trust.door.access import Door
+from overblik.trust.door.cursors import Cursors
+from overblik.trust.door.search_parameters import SearchParameters
+from overblik.trust.door.writer import Writer
+from overblik.trust.keys.keyring import Keyring, open_keyring
+from overblik.trust.keys.masters import FileMasters
+from overblik.trust.live.watching import Watcher
 from overblik.trust.log.backlog import Backlog
 from overblik.trust.log.heads import Heads, SignerProcess
-from overblik.trust.masters import FileMasters
 from overblik.trust.oidc.login import Login
 from overblik.trust.oidc.providers import BUILT_IN, built_in, read_providers
 from overblik.trust.oidc.test_provider import TestProvider
 from overblik.trust.organisations import Directory
-from overblik.trust.search_parameters import SearchParameters
-from overblik.trust.sessions import Sessions
 from overblik.trust.smart.server import AuthorizationServer
-from overblik.trust.tokens import TEST_MODES, TestIssuer
-from overblik.trust.tries import Tries
-from overblik.trust.watching import Watcher
-from overblik.trust.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

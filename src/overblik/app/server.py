@@ -30,14 +30,14 @@ from overblik.fhir.errors import OverblikError, Unauthenticated, Unavailable
 from overblik.store.passes import keep_indexing
 from overblik.store.sequencer import keep_numbering
 from overblik.store.upkeep import keep_index
-from overblik.trust.bulk_reading import ReadingWatch, keep_counting
+from overblik.trust.callers.tokens import TEST_MODES, caller_from
+from overblik.trust.callers.tries import Credentials, Tries, networks
+from overblik.trust.keys.seal import Seal
 from overblik.trust.log.backlog import keep_watching
 from overblik.trust.log.heads import keep_signing
-from overblik.trust.seal import Seal
 from overblik.trust.smart.dpop import Proof
-from overblik.trust.stated import keep_settling
-from overblik.trust.tokens import TEST_MODES, caller_from
-from overblik.trust.tries import Credentials, Tries, networks
+from overblik.trust.treatment.bulk_reading import ReadingWatch, keep_counting
+from overblik.trust.treatment.stated import keep_settling
 from overblik.web.routes import web_routes
 from overblik.web.site import Site
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 log = structlog.get_logger()
 TRANSIENT = frozenset({"database-down", "database-starting", "database-full", "postgres-did-not-start"})

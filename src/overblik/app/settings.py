@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from overblik.trust.bulk_reading import Limits
-from overblik.trust.stated import Rules
-from overblik.trust.tries import networks
+from overblik.trust.callers.tries import networks
+from overblik.trust.treatment.bulk_reading import Limits
+from overblik.trust.treatment.stated import Rules
 
 Mode = Literal["production", "demo", "test"]
 

@@ -10,10 +10,10 @@ import typer
 
 from overblik.cli.console import current_settings, err, fail, out
 from overblik.cli.opened import with_runtime
-from overblik.trust.scopes import parse_scopes
+from overblik.trust.callers.scopes import parse_scopes
+from overblik.trust.callers.sources import registered
+from overblik.trust.callers.tokens import TEST_MODES
 from overblik.trust.smart.clients import SYSTEM, Client
-from overblik.trust.sources import registered
-from overblik.trust.tokens import TEST_MODES
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.cli.console import err, out
 from overblik.cli.opened import with_runtime
-from overblik.trust.follow_up import waiting
+from overblik.trust.treatment.follow_up import waiting
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime

@@ -12,8 +12,8 @@ from overblik.cli.opened import with_runtime
 from overblik.fhir.errors import NotFound
 from overblik.store.queries import sql
 from overblik.store.sealing import rewrite, seal_stored, wrap_anew
-from overblik.trust.erasure import shred as erase
-from overblik.trust.masters import FileMasters
+from overblik.trust.keys.erasure import shred as erase
+from overblik.trust.keys.masters import FileMasters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ import typer
 
 from overblik.cli.console import err, out
 from overblik.cli.opened import with_runtime
-from overblik.trust import sources
+from overblik.trust.callers import sources
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime

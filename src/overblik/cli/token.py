@@ -10,8 +10,8 @@ from overblik.cli.console import current_settings, fail, out
 from overblik.cli.opened import with_runtime
 from overblik.fhir.identifiers import AUTHORISATION, CPR, canonical, person_identifier_problem
 from overblik.fhir.query import Query, Tokens
-from overblik.trust.identity import system_caller
-from overblik.trust.searching import search
+from overblik.trust.callers.identity import system_caller
+from overblik.trust.door.searching import search
 
 if TYPE_CHECKING:
     from overblik.app.runtime import Runtime

@@ -18,7 +18,7 @@ from overblik.shown import Shown
 
 if TYPE_CHECKING:
     from overblik.courses.parts import Parts
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 HOSPITAL_CONTACT = "urn:overblik:extension:hospital-contact"
 DAYS_TO_FIRST_SESSION = 7

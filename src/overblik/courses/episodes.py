@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, episodes
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 ERROR = "entered-in-error"
 _POINTERS = ("encounter", "focus", "basedOn", "partOf")

@@ -14,13 +14,13 @@ from overblik.courses.episodes import in_error
 from overblik.fhir.dates import COPENHAGEN, EARLIEST, LATEST
 from overblik.fhir.identifiers import SKS
 from overblik.fhir.reading import code_of, extensions, moment, token_of
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
     from overblik.trust.organisations import Organisation
 
     Find = Callable[[str], Organisation | None]

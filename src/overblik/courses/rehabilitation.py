@@ -31,7 +31,7 @@ from overblik.courses.parts import (
 )
 from overblik.fhir.reading import code_of, display_of, extensions, moment, parts, phone_of, token_of, words_of
 from overblik.shown import Shown
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from overblik.courses.parts import Find
     from overblik.fhir.strict_json import Json
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 PLAN_CONTACT = "urn:overblik:extension:plan-contact"
 STEPS = ("sent", "received", "offered", "underway", "reported", "closed")

@@ -12,7 +12,7 @@ from overblik.trust.organisations import Connection, set_connection, set_route
 if TYPE_CHECKING:
     from datetime import date
 
-    from overblik.trust.access import Door
+    from overblik.trust.door.access import Door
 
 
 def directory_bundle() -> bytes:

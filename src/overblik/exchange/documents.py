@@ -9,7 +9,7 @@ from overblik.exchange.message import Message, without_empty
 from overblik.exchange.parties import Party
 from overblik.fhir.dates import instant, parse_interval
 from overblik.fhir.errors import Unprocessable
-from overblik.trust.evidence import RECIPIENT
+from overblik.trust.treatment.evidence import RECIPIENT
 
 if TYPE_CHECKING:
     from overblik.exchange.cda.document import CdaDocument

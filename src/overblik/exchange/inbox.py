@@ -44,20 +44,20 @@ from overblik.fhir.errors import (
 )
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
+from overblik.trust.callers.identity import require
+from overblik.trust.callers.sources import require_sender
 from overblik.trust.facts import apply
-from overblik.trust.identity import require
 from overblik.trust.intake import Intake, Settled
-from overblik.trust.sources import require_sender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
     from overblik.exchange.message import Message
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.work import Work
+    from overblik.trust.door.writer import Writer
     from overblik.trust.facts import Fact
-    from overblik.trust.identity import Caller
-    from overblik.trust.work import Work
-    from overblik.trust.writer import Writer
 
 OVERBLIK = Party("Overblik")
 UNREADABLE = (Malformed, Unsupported, TooLarge)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.overview.service import Overview
-    from overblik.trust.access import Record
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.access import Record
+    from overblik.trust.door.entries import Entry
     from overblik.trust.organisations import Organisation
 
 MOST = 24_000
-"""How many entries the overviews that a process keeps are of: as many as it keeps parsed (trust/entries.py)."""
+"""How many entries the overviews that a process keeps are of: as many as it keeps parsed (trust/door/entries.py)."""
 
 
 class _Made(NamedTuple):

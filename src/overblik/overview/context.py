@@ -12,16 +12,16 @@ from overblik.fhir.dates import LATEST
 from overblik.fhir.index import interval_of
 from overblik.fhir.reading import display_of, moment, token_of
 from overblik.shown import Shown
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Record
-    from overblik.trust.entries import Entry
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Record
+    from overblik.trust.door.entries import Entry
     from overblik.trust.organisations import Organisation
 
 TYPES = (

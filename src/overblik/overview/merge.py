@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 
 class Merged(NamedTuple):

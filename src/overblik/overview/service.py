@@ -17,8 +17,8 @@ from overblik.shown import Shown
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from overblik.trust.access import Door, Record
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door, Record
     from overblik.trust.organisations import Connection, Directory
 
 WORK_KINDS = ("addressed", "course", "contact", "appointment", "gp")

@@ -56,7 +56,7 @@ class UnknownMaster(Exception):
 
 
 class Masters(Protocol):
-    """Who wraps and unwraps keys: a file (trust/masters.py), or a service that keeps the master key to itself.
+    """Who wraps and unwraps keys: a file (trust/keys/masters.py), or a service that keeps the master key to itself.
 
     `context` is authenticated with a key. `unwrap` raises UnknownMaster where it cannot be this key's, and both raise
     Unavailable where nobody can be asked.

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.references import rewrite
 from overblik.store.body import unpack
 from overblik.store.unit import Staged
-from overblik.trust.rows import REGISTERED, same_content
+from overblik.trust.door.rows import REGISTERED, same_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.work import Work
+    from overblik.trust.door.work import Work
 
 Order = tuple[str, str]
 """(instant in UTC as ISO text, tie-breaking message id): compared as it stands."""

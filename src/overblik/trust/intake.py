@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from overblik.store.queries import sql
-from overblik.trust.identity import system_caller
+from overblik.trust.callers.identity import system_caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from overblik.clock import Clock
     from overblik.store.database import Database, Transaction
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 UNSETTLED_AFTER = timedelta(minutes=1)
 

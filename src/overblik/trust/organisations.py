@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database, Transaction
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 FRESH_FOR = 2.0
 """Seconds a copy is used; an organisation that changes is known everywhere within this."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from overblik.store.database import Database
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 PSEUDONYM = "urn:uuid:"
 """What a pseudonym begins with, in place of an authorisation id."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from overblik.overview.sections.plans import Plan
     from overblik.overview.service import Overview, Work
     from overblik.trust.organisations import Organisation
-    from overblik.trust.relations import Relation
+    from overblik.trust.treatment.relations import Relation
 
 MUNICIPAL = frozenset({"municipality", "municipal-unit"})
 DROPPED = frozenset({"cancelled", "noshow", "entered-in-error"})

@@ -13,8 +13,8 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Forbidden, Malformed, NotFound
 from overblik.fhir.identifiers import CPR
 from overblik.fhir.query import Query, Tokens
-from overblik.trust.searching import search
-from overblik.trust.sessions import person_digest
+from overblik.trust.callers.sessions import person_digest
+from overblik.trust.door.searching import search
 from overblik.trust.smart.requests import RefusedWish, address_of
 from overblik.web.forms import own_form
 from overblik.web.oauth import wish_of
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from overblik.trust.scopes import Scope
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.scopes import Scope
+    from overblik.trust.callers.sessions import Session
     from overblik.trust.smart.requests import Wish
     from overblik.web.site import Site
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from overblik.trust.access import Record
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.sessions import Session
+    from overblik.trust.door.access import Record
     from overblik.web.site import Site
 
 LOG_ROWS = 200

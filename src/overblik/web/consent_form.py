@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Record
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.access import Record
+    from overblik.trust.door.entries import Entry
     from overblik.trust.organisations import Directory
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from overblik.fhir.errors import Forbidden, TooLarge
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.sessions import Session
 
 FORM_BYTES = 10_000
 

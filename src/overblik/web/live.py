@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from overblik.fhir.errors import Malformed
-from overblik.trust.seen import opened
+from overblik.trust.live.seen import opened
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from overblik.trust.seen import Seen
-    from overblik.trust.sessions import Session
-    from overblik.trust.watching import Watched, Watcher
+    from overblik.trust.callers.sessions import Session
+    from overblik.trust.live.seen import Seen
+    from overblik.trust.live.watching import Watched, Watcher
     from overblik.web.site import Site
 
 BEAT = 15.0

@@ -15,8 +15,8 @@ from overblik.fhir.identifiers import CPR, D_ECPR, X_ECPR, Identifier, canonical
 from overblik.fhir.strict_json import dumps
 from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import Person, master_data
-from overblik.trust.break_glass import break_glass as break_the_glass
 from overblik.trust.log.proofs import own_log
+from overblik.trust.treatment.break_glass import break_glass as break_the_glass
 from overblik.web.forms import own_form
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from overblik.trust.access import Disclosed
-    from overblik.trust.identity import Caller
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.callers.sessions import Session
+    from overblik.trust.door.access import Disclosed
     from overblik.web.site import Site
 
 LOG_ROWS = 200

@@ -21,8 +21,8 @@ from overblik.web.site import HEADERS
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from overblik.trust.callers.sessions import Session
     from overblik.trust.consent.mandates import Held
-    from overblik.trust.sessions import Session
     from overblik.web.consent_form import Said
     from overblik.web.site import Site
 

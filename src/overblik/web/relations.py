@@ -9,9 +9,9 @@ from starlette.responses import RedirectResponse, Response
 from overblik.fhir.errors import NotFound
 from overblik.overview.context import Context, Viewer
 from overblik.overview.sections.master_data import master_data
-from overblik.trust.follow_up import close, follow_ups
-from overblik.trust.relations import relations as relations_of
-from overblik.trust.stated import state_relation
+from overblik.trust.treatment.follow_up import close, follow_ups
+from overblik.trust.treatment.relations import relations as relations_of
+from overblik.trust.treatment.stated import state_relation
 from overblik.web.forms import own_form
 from overblik.web.pages import identifier_of
 from overblik.web.site import HEADERS
@@ -19,7 +19,7 @@ from overblik.web.site import HEADERS
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.sessions import Session
     from overblik.web.site import Site
 
 

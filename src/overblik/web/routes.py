@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overblik.fhir.errors import Forbidden, NotAllowed, NotFound, OverblikError, TooMany
-from overblik.trust.seen import collecting
+from overblik.trust.live.seen import collecting
 from overblik.web import authorize, blocking, live, oauth, pages, provider, proxies, relations, sign_in, sign_ins
 from overblik.web.language import LANGUAGES
 from overblik.web.site import LANGUAGE_COOKIE, SESSION_COOKIE
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.sessions import Session
     from overblik.web.site import Site
 
     Page = Callable[[Site, Request, Session], Awaitable[Response]]

@@ -8,9 +8,9 @@ from urllib.parse import urlencode, urlsplit
 from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.errors import Malformed
+from overblik.trust.callers.sessions import person_digest
 from overblik.trust.oidc.claims import claims_of
 from overblik.trust.oidc.login import CALLBACK, MOST_SECONDS
-from overblik.trust.sessions import person_digest
 from overblik.web.site import HEADERS, SESSION_COOKIE
 
 if TYPE_CHECKING:

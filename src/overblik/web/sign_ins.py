@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse, Response
 
 from overblik.fhir.errors import Malformed, Unauthenticated
-from overblik.trust.sessions import person_digest
+from overblik.trust.callers.sessions import person_digest
 from overblik.web.forms import own_form
 from overblik.web.sign_in import begin, set_session
 from overblik.web.site import HEADERS, SESSION_COOKIE
@@ -16,7 +16,7 @@ from overblik.web.site import HEADERS, SESSION_COOKIE
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from overblik.trust.sessions import Session
+    from overblik.trust.callers.sessions import Session
     from overblik.web.site import Site
 
 PROOF = "proof"

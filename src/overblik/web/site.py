@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from overblik.fhir.clocks import is_ahead
 from overblik.fhir.dates import COPENHAGEN
-from overblik.trust.seen import collected, sealed
+from overblik.trust.live.seen import collected, sealed
 from overblik.web import arrange
 from overblik.web.fragments import BASE, Fragments
 from overblik.web.language import LANGUAGES, Language, chosen, preferred
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from overblik.overview.context import Origin
     from overblik.overview.service import Overviews
-    from overblik.trust.access import Door
+    from overblik.trust.callers.sessions import Session, Sessions
+    from overblik.trust.callers.tries import Credentials
+    from overblik.trust.door.access import Door
+    from overblik.trust.door.writer import Writer
+    from overblik.trust.keys.seal import Seal
+    from overblik.trust.live.watching import Watcher
     from overblik.trust.log.heads import Heads
     from overblik.trust.oidc.login import Login
     from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
-    from overblik.trust.seal import Seal
-    from overblik.trust.sessions import Session, Sessions
     from overblik.trust.smart.server import AuthorizationServer
-    from overblik.trust.stated import Rules
-    from overblik.trust.tries import Credentials
-    from overblik.trust.watching import Watcher
-    from overblik.trust.writer import Writer
+    from overblik.trust.treatment.stated import Rules
 
 HEADERS = {
     "Content-Security-Policy": (

@@ -16,7 +16,7 @@ from overblik.fhir.dates import Interval, parse_interval
 from overblik.fhir.errors import Malformed, NotFound
 from overblik.fhir.references import elsewhere, parse_reference
 from overblik.fhir.strict_json import dumps
-from overblik.trust.access import Disclosed
+from overblik.trust.door.access import Disclosed
 from overblik.trust.log import audit
 from overblik.trust.log.audit import Asked
 from overblik.trust.log.events import INTERACTION, KINDS, OUTCOME, OUTCOMES, REST, audit_event

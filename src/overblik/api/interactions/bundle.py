@@ -28,12 +28,12 @@ from overblik.fhir.dates import instant, parse_interval
 from overblik.fhir.errors import Malformed, OverblikError
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps, loads
-from overblik.trust.identity import require_kind
+from overblik.trust.callers.identity import require_kind
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services
     from overblik.fhir.strict_json import Json
-    from overblik.trust.work import Stored, Work
+    from overblik.trust.door.work import Stored, Work
 
 _READS = frozenset({"GET", "HEAD"})
 _ALONE = frozenset({"batch", "transaction", "$process-message", "$overview"})

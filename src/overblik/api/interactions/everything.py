@@ -10,14 +10,14 @@ from overblik.api.matching import kept_types
 from overblik.api.parameters import count, interval, operation_pairs, page_links, query_string, require_known
 from overblik.fhir.errors import Malformed
 from overblik.fhir.references import parse_reference, stated
-from overblik.trust import history
-from overblik.trust.history import Part
+from overblik.trust.door import history
+from overblik.trust.door.history import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from overblik.api.http import Request, Response, Services
-    from overblik.trust.access import Disclosed
+    from overblik.trust.door.access import Disclosed
 
 TAKEN = ("_count", "_cursor", "_since", "_type", "end", "start")
 

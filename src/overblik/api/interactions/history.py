@@ -8,13 +8,13 @@ from overblik.api.http import bundle_response, require_json_answer
 from overblik.api.parameters import count, interval, page_links, require_known
 from overblik.fhir.dates import instant
 from overblik.fhir.errors import Malformed
-from overblik.trust import history
-from overblik.trust.history import Span
+from overblik.trust.door import history
+from overblik.trust.door.history import Span
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Disclosed, Page
+    from overblik.trust.door.access import Disclosed, Page
 
 TAKEN = ("_at", "_count", "_cursor", "_since")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.api.http import Response, require_json_answer
 from overblik.fhir.index.catalogue import INDEXED
 from overblik.fhir.strict_json import dumps
-from overblik.trust.identity import require as require_caller
+from overblik.trust.callers.identity import require as require_caller
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services

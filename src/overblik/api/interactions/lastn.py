@@ -9,7 +9,7 @@ from overblik.api.http import bundle_response, require_json_answer
 from overblik.api.parameters import count, operation_pairs, page_links, query_string, require_known
 from overblik.fhir.dates import EARLIEST, parse_interval
 from overblik.fhir.errors import Malformed
-from overblik.trust import history
+from overblik.trust.door import history
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -15,7 +15,7 @@ from overblik.fhir.errors import Unavailable
 from overblik.fhir.index.catalogue import used, using
 from overblik.fhir.query import searchable
 from overblik.fhir.strict_json import dumps
-from overblik.trust.access import is_versioned
+from overblik.trust.door.access import is_versioned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

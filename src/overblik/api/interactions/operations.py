@@ -12,9 +12,9 @@ from overblik.fhir.errors import Malformed
 from overblik.fhir.identifiers import canonical
 from overblik.fhir.strict_json import dumps
 from overblik.overview.present import overview_json
-from overblik.trust.break_glass import break_glass as break_the_glass
-from overblik.trust.identity import require as require_caller
+from overblik.trust.callers.identity import require as require_caller
 from overblik.trust.log.proofs import own_log
+from overblik.trust.treatment.break_glass import break_glass as break_the_glass
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services

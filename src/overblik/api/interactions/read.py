@@ -11,11 +11,11 @@ from overblik.api.parameters import as_of
 from overblik.api.preconditions import not_modified
 from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.strict_json import dumps
-from overblik.trust import history
+from overblik.trust.door import history
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Services
-    from overblik.trust.access import Disclosed
+    from overblik.trust.door.access import Disclosed
 
 
 async def read(services: Services, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """$relations, $state-relation, $follow-ups and $follow-up: what a professional does on the page of relations, by API.
 
-The same functions decide, write and log as for the pages (trust/relations.py, stated.py, follow_up.py).
+The same functions decide, write and log as for the pages (trust/treatment/relations.py, stated.py, follow_up.py).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from overblik.fhir.dates import LATEST, instant
 from overblik.fhir.errors import Malformed
 from overblik.fhir.identifiers import canonical
 from overblik.fhir.strict_json import dumps
-from overblik.trust.follow_up import close, follow_ups
-from overblik.trust.relations import relations
-from overblik.trust.stated import state_relation
+from overblik.trust.treatment.follow_up import close, follow_ups
+from overblik.trust.treatment.relations import relations
+from overblik.trust.treatment.stated import state_relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

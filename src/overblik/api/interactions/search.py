@@ -18,9 +18,9 @@ from overblik.fhir.index.catalogue import STANDARD, using
 from overblik.fhir.query import MOST_CRITERIA, Ids, named_sets, parse_query
 from overblik.fhir.query.includes import INCLUDES
 from overblik.fhir.references import parse_reference
-from overblik.trust import history, searching
-from overblik.trust.access import Page
-from overblik.trust.hierarchies import without_levels
+from overblik.trust.door import history, searching
+from overblik.trust.door.access import Page
+from overblik.trust.door.hierarchies import without_levels
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Disclosed
+    from overblik.trust.door.access import Disclosed
 
 MOST_LISTS = 10
 _LOOKED_UP = ("_list", "_filter", ":in", ":not-in", ":above", ":below")

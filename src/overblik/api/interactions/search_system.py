@@ -10,13 +10,13 @@ from overblik.api.interactions.search import asked, found_bundle, only_counts, o
 from overblik.api.matching import kept_types
 from overblik.fhir.errors import Malformed
 from overblik.fhir.query import INCLUDES, includes
-from overblik.trust import searching
-from overblik.trust.access import Page
+from overblik.trust.door import searching
+from overblik.trust.door.access import Page
 
 if TYPE_CHECKING:
     from overblik.api.http import Request, Response, Services
     from overblik.fhir.query import Query
-    from overblik.trust.access import Disclosed
+    from overblik.trust.door.access import Disclosed
 
 MOST_TYPES = 20
 

@@ -22,13 +22,13 @@ from overblik.fhir.errors import Malformed, NotFound, OverblikError, Preconditio
 from overblik.fhir.links import relink
 from overblik.fhir.references import parse_reference, references
 from overblik.fhir.structure import check
-from overblik.trust.identity import require_scope
+from overblik.trust.callers.identity import require_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.work import Stored, Work
+    from overblik.trust.door.work import Stored, Work
 
 MOST_ENTRIES = 5000
 METHODS = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}

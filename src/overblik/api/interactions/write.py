@@ -14,7 +14,7 @@ from overblik.fhir.links import relink
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps
 from overblik.fhir.structure import require as require_structure
-from overblik.trust.identity import require as require_caller
+from overblik.trust.callers.identity import require as require_caller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from overblik.api.http import Request, Services
     from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
-    from overblik.trust.work import Stored, Work
+    from overblik.trust.door.work import Stored, Work
 
 
 async def create(services: Services, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """One block of lines into the record: read ahead, write as the REST interface would, note it, commit.
 
-The decisions are those of `trust/work.py`, unchanged: whose word a resource is, whose record it goes
+The decisions are those of `trust/door/work.py`, unchanged: whose word a resource is, whose record it goes
 to, which relations it is evidence of. Only look-ups and writes are made for many at once. A line that
 is refused does not hold up its neighbours; it is kept, with the reason.
 """
@@ -23,8 +23,8 @@ from overblik.store.copy import CopyUnit, Overtaken, ReadAhead, read_ahead
 from overblik.store.keys import RandomKeys
 from overblik.store.plain import DURABLE, PlainTransaction
 from overblik.store.queries import sql
-from overblik.trust.evidence import Durations
-from overblik.trust.work import Work
+from overblik.trust.door.work import Work
+from overblik.trust.treatment.evidence import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from overblik.app.load.blocks import Block
     from overblik.app.runtime import Runtime
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 ATTEMPTS = 8
 _AGAIN = (

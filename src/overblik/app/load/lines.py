@@ -9,14 +9,14 @@ from overblik.app.load.names import Named, Namespace, named_in
 from overblik.fhir.identifiers import PERSON_SYSTEMS, canonical
 from overblik.fhir.strict_json import load_object
 from overblik.fhir.structure import require
-from overblik.trust.sources import source_of
+from overblik.trust.callers.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from overblik.fhir.errors import OverblikError
     from overblik.fhir.strict_json import Json
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 Key = tuple[str, str]
 """(type, id) of a resource."""

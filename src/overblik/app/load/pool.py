@@ -24,7 +24,7 @@ from overblik.app.load.blocks import Block, read_whole
 from overblik.app.loading import take_file
 from overblik.app.runtime import runtime
 from overblik.fhir.errors import OverblikError, Unavailable
-from overblik.trust.tokens import caller_from
+from overblik.trust.callers.tokens import caller_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from overblik.app.runtime import Runtime
     from overblik.app.settings import Settings
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 TRIES = 6
 

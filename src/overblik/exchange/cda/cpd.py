@@ -15,8 +15,8 @@ from overblik.exchange.cda.xml import NS, XSI_TYPE, attribute, find, find_all, n
 from overblik.exchange.documents import document_body
 from overblik.exchange.message import PATIENT, episode_extension, without_empty
 from overblik.fhir.errors import Unprocessable
-from overblik.trust.evidence import RECIPIENT
 from overblik.trust.facts import Fact
+from overblik.trust.treatment.evidence import RECIPIENT
 
 if TYPE_CHECKING:
     from overblik.exchange.cda.document import CdaDocument

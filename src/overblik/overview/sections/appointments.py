@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 
 class Place(Shown, frozen=True):

@@ -9,7 +9,7 @@ from overblik.fhir.reading import code_of, display_of, episodes, extension, mome
 from overblik.overview.context import clinical_time
 from overblik.overview.merge import alike, merge
 from overblik.shown import Shown
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 LEAVE = (
     "http://medcomfhir.dk/ig/hospitalnotification/StructureDefinition/medcom-hospitalnotifiation-leave-period-extension"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin, Source
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 ORIGIN = "urn:overblik:extension:origin"
 INSURANCE = "urn:overblik:extension:insurance-group"

@@ -13,7 +13,7 @@ from overblik.fhir.reading import code_of, display_of, moment, words_of
 from overblik.overview.context import end_of
 from overblik.overview.merge import alike, disagreements, merge
 from overblik.shown import Shown
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
     from overblik.overview.merge import Merged
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 ANTICOAGULANT = "B01"
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir.reading import code_of, display_of, extension, moment, token_of, words_of
 from overblik.shown import Shown
-from overblik.trust.entries import once
+from overblik.trust.door.entries import once
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 _CORE = "http://medcomfhir.dk/ig/core/StructureDefinition/"
 HEADER_SYSTEM = "urn:ietf:rfc:3986"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Source
-    from overblik.trust.access import Record
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.access import Record
+    from overblik.trust.door.entries import Entry
 
 QUIET = frozenset({"Patient", "Binary", "Provenance", "MessageHeader", "Goal", "Flag", "DocumentReference"})
 """Types that are told by what they belong to, and stand alone only when nothing else came."""

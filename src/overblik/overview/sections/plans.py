@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.overview.context import Context, Origin
-    from overblik.trust.entries import Entry
+    from overblik.trust.door.entries import Entry
 
 PLAN_TYPE = "urn:overblik:plan-type"
 SECTION = "urn:overblik:extension:plan-section"

@@ -14,8 +14,8 @@ from overblik.store.queries import sql
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 MOST = 50
 

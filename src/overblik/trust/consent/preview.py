@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import NotFound
 from overblik.store.queries import sql, sql_for
-from overblik.trust.access import Disclosed, disclosed
 from overblik.trust.consent.writing import place_of, rows_of, understand
+from overblik.trust.door.access import Disclosed, disclosed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Door
+    from overblik.trust.callers.identity import Caller
     from overblik.trust.consent.rules import Rule
-    from overblik.trust.identity import Caller
+    from overblik.trust.door.access import Door
+    from overblik.trust.door.work import Work
+    from overblik.trust.door.writer import Writer
     from overblik.trust.organisations import Directory
-    from overblik.trust.work import Work
-    from overblik.trust.writer import Writer
 
 MOST_SHOWN = 200
 

@@ -16,20 +16,20 @@ from overblik.fhir.references import parse_reference
 from overblik.store.body import unpack
 from overblik.store.queries import sql, sql_for
 from overblik.store.unit import Staged
-from overblik.trust.access import NOWHERE, Place
+from overblik.trust.callers.identity import require
 from overblik.trust.consent.rules import UNKNOWN_ENTRY, Names, Rules, entries_of, is_mandate, rules_of
-from overblik.trust.identity import require
-from overblik.trust.work import Stored
+from overblik.trust.door.access import NOWHERE, Place
+from overblik.trust.door.work import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Door
+    from overblik.trust.callers.identity import Caller
     from overblik.trust.consent.rules import Rule
-    from overblik.trust.identity import Caller
-    from overblik.trust.work import Work
-    from overblik.trust.writer import Writer
+    from overblik.trust.door.access import Door
+    from overblik.trust.door.work import Work
+    from overblik.trust.door.writer import Writer
 
 VIA = "overblik.consent"
 """Under which name Consents are kept; no source can have it, because of the dot."""

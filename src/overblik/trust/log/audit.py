@@ -14,14 +14,14 @@ from uuid import UUID
 from overblik.fhir.errors import Forbidden, Malformed, NotFound
 from overblik.fhir.identifiers import AUTHORISATION, CPR, SOR
 from overblik.store.queries import sql, sql_for
-from overblik.trust.access import NOWHERE, Place
-from overblik.trust.identity import require
+from overblik.trust.callers.identity import require
+from overblik.trust.door.access import NOWHERE, Place
 from overblik.trust.log.events import SINGLE, SOURCE
 from overblik.trust.withheld import named, withheld_units
 
 if TYPE_CHECKING:
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 
 @dataclass(frozen=True, slots=True)

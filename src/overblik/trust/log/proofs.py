@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Forbidden, Unavailable
 from overblik.store import tree
-from overblik.trust.identity import require
+from overblik.trust.callers.identity import require
 from overblik.trust.log.checkpoint import parsed
 from overblik.trust.log.entry import NOTHING, part_hash, sealed
 from overblik.trust.log.rotation import Keys
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from overblik.store.tree import Source
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
     from overblik.trust.log.heads import Head, Heads
     from overblik.trust.log.rotation import Rotation
 

@@ -21,7 +21,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 
 from overblik.fhir.errors import Forbidden, Malformed
-from overblik.trust.seal import Seal
+from overblik.trust.keys.seal import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

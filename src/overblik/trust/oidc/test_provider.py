@@ -21,17 +21,17 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Forbidden, Malformed, Unauthenticated
 from overblik.store.queries import sql
+from overblik.trust.callers.tokens import LIFETIME, TEST_MODES
+from overblik.trust.keys.seal import Seal
+from overblik.trust.keys.signing import ALGORITHM, signing_key
 from overblik.trust.oidc.login import CALLBACK
 from overblik.trust.oidc.providers import built_in
-from overblik.trust.seal import Seal
-from overblik.trust.signing import ALGORITHM, signing_key
-from overblik.trust.tokens import LIFETIME, TEST_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from overblik.store.database import Database
-    from overblik.trust.keyring import Keyring
+    from overblik.trust.keys.keyring import Keyring
 
 CODE_SECONDS, TOKEN_SECONDS = 60, 300
 LEVEL = "substantial"

@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Unprocessable
 from overblik.store.queries import sql
-from overblik.trust.scopes import Scopes, parse_scopes
-from overblik.trust.sources import require_name
+from overblik.trust.callers.scopes import Scopes, parse_scopes
+from overblik.trust.callers.sources import require_name
 
 if TYPE_CHECKING:
     from datetime import datetime

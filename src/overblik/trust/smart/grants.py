@@ -22,17 +22,17 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Unauthenticated
 from overblik.store.queries import sql
-from overblik.trust.scopes import Scopes, parse_scopes
-from overblik.trust.sessions import ABSOLUTE, claims_of, person_digest
-from overblik.trust.signing import ALGORITHM, signing_key
+from overblik.trust.callers.scopes import Scopes, parse_scopes
+from overblik.trust.callers.sessions import ABSOLUTE, claims_of, person_digest
+from overblik.trust.callers.tokens import caller_from
+from overblik.trust.keys.signing import ALGORITHM, signing_key
 from overblik.trust.smart.dpop import Proofs
 from overblik.trust.smart.refusal import Refusal
-from overblik.trust.tokens import caller_from
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
-    from overblik.trust.identity import Caller
-    from overblik.trust.keyring import Keyring
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.keys.keyring import Keyring
     from overblik.trust.organisations import Directory
     from overblik.trust.smart.clients import Client
     from overblik.trust.smart.dpop import Proof

@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from overblik.fhir.errors import Malformed
-from overblik.trust.scopes import parse_scopes
+from overblik.trust.callers.scopes import parse_scopes
 from overblik.trust.smart.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from overblik.trust.scopes import Scopes
+    from overblik.trust.callers.scopes import Scopes
     from overblik.trust.smart.clients import Client, Clients
 
 MOST_QUERY = 2_400

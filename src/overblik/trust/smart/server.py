@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Malformed
-from overblik.trust.scopes import CONTEXT, parse_scopes
-from overblik.trust.seal import Seal
-from overblik.trust.sessions import person_digest
+from overblik.trust.callers.scopes import CONTEXT, parse_scopes
+from overblik.trust.callers.sessions import person_digest
+from overblik.trust.keys.seal import Seal
 from overblik.trust.smart.assertions import ALGORITHMS, Authenticator
 from overblik.trust.smart.clients import Clients
 from overblik.trust.smart.dpop import ALGORITHMS as PROOFS
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from overblik.store.database import Database
-    from overblik.trust.keyring import Keyring
+    from overblik.trust.callers.sessions import Session
+    from overblik.trust.keys.keyring import Keyring
     from overblik.trust.oidc.login import Login
     from overblik.trust.organisations import Directory
-    from overblik.trust.sessions import Session
 
 LAUNCH, LAUNCH_SECONDS = "launch", 300
 CAPABILITIES = (

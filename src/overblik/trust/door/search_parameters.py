@@ -15,13 +15,13 @@ from overblik.fhir.index.catalogue import STANDARD, Catalogue
 from overblik.fhir.query import definition, searched
 from overblik.store.definitions import define, read_catalogue
 from overblik.store.queries import sql
-from overblik.trust.identity import require_scope
+from overblik.trust.callers.identity import require_scope
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
     from overblik.store.database import Database, Transaction
     from overblik.store.unit import StagedShared, Unit
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 
 class SearchParameters:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 
 def source_of(caller: Caller, resource: Json) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Unprocessable
 from overblik.fhir.index import patient_references
+from overblik.trust.door.search_parameters import follow
 from overblik.trust.organisations import store_organisation
-from overblik.trust.search_parameters import follow
 
 if TYPE_CHECKING:
     from overblik.store.unit import StagedShared, Unit
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
 
 
 async def stage(unit: Unit, caller: Caller, staged: StagedShared) -> None:

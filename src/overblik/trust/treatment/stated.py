@@ -19,14 +19,14 @@ from msgspec.structs import replace
 
 from overblik.fhir.errors import Forbidden, NotFound, OverblikError, TooMany, Unprocessable
 from overblik.store.queries import sql, sql_for, sql_for_set
-from overblik.trust.break_glass import LONGEST_REASON, SHORTEST_REASON
-from overblik.trust.identity import Caller, require, system_caller
+from overblik.trust.callers.identity import Caller, require, system_caller
+from overblik.trust.treatment.break_glass import LONGEST_REASON, SHORTEST_REASON
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.store.database import Transaction
-    from overblik.trust.access import Door
+    from overblik.trust.door.access import Door
 
 BASES = ("here", "referred", "taken-over", "appointment")
 """What a stated relation may rest on: the patient is here, a referral is on its way, another unit handed over, an

@@ -13,14 +13,14 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Unprocessable
 from overblik.fhir.index import linked
 from overblik.store.search.linked import compile_linked, referring
-from overblik.trust.access import disclosed
+from overblik.trust.door.access import disclosed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from overblik.fhir.query import Include
     from overblik.store.search import Compiled
-    from overblik.trust.access import Disclosed
+    from overblik.trust.door.access import Disclosed
 
     Run = Callable[[Compiled], Awaitable[list[Any]]]
 

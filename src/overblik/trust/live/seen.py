@@ -1,7 +1,7 @@
 """What a page shows, as far as it matters whether it may still be shown: which rows of which records.
 
 A page that is rendered collects it (`collecting`); the door adds to it what it discloses. It is kept nowhere:
-it goes out sealed with the page and comes back when the page asks to be told (trust/watching.py).
+it goes out sealed with the page and comes back when the page asks to be told (trust/live/watching.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from overblik.trust.identity import Caller
-    from overblik.trust.seal import Seal
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.keys.seal import Seal
 
 LASTS = 24 * 3600
 """How long a mark is good for, in seconds: longer than any session."""

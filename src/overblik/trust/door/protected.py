@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from overblik.store.database import Database
-    from overblik.trust.access import Disclosed
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Disclosed
 
 SHIELDED = frozenset({"professional", "proxy"})
 """Kinds of access that see no protected address."""

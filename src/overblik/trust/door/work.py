@@ -19,13 +19,13 @@ from overblik.store.body import pack, unpack
 from overblik.store.queries import sql
 from overblik.store.search import compile_search, compile_shared
 from overblik.store.unit import Staged, StagedShared
-from overblik.trust import shared
-from overblik.trust.access import is_versioned
+from overblik.trust.callers.sources import source_of
 from overblik.trust.consent.by_law import mandates_by_law
-from overblik.trust.evidence import Durations, death, relations
-from overblik.trust.rows import Row, as_row, unregistered
-from overblik.trust.search_parameters import require_current
-from overblik.trust.sources import source_of
+from overblik.trust.door import shared
+from overblik.trust.door.access import is_versioned
+from overblik.trust.door.rows import Row, as_row, unregistered
+from overblik.trust.door.search_parameters import require_current
+from overblik.trust.treatment.evidence import Durations, death, relations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from overblik.fhir.query import Query
     from overblik.fhir.strict_json import Json
     from overblik.store.unit import Unit
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
     from overblik.trust.organisations import Directory
 
 ERRORS = {

@@ -21,16 +21,16 @@ from msgspec.structs import replace
 
 from overblik.fhir.errors import OverblikError, TooMany
 from overblik.store.queries import sql, sql_for_set
-from overblik.trust.seen import NOT_SEEN, together
+from overblik.trust.live.seen import NOT_SEEN, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from overblik.clock import Clock
     from overblik.store.database import Database
+    from overblik.trust.callers.sessions import Session, Sessions
+    from overblik.trust.live.seen import Seen
     from overblik.trust.organisations import Directory
-    from overblik.trust.seen import Seen
-    from overblik.trust.sessions import Session, Sessions
 
 EVERY = 0.4
 """Seconds between looks: what is taken is gone from the page within one second of it, drawing included."""

@@ -11,15 +11,15 @@ from uuid import UUID
 
 from overblik.fhir.errors import Forbidden, NotFound, Unprocessable
 from overblik.store.queries import sql, sql_for
-from overblik.trust.break_glass import LONGEST_REASON, SHORTEST_REASON
-from overblik.trust.identity import require
+from overblik.trust.callers.identity import require
+from overblik.trust.treatment.break_glass import LONGEST_REASON, SHORTEST_REASON
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.store.database import Database
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 MOST = 100
 

@@ -17,13 +17,13 @@ from joserfc.jwk import OctKey
 from overblik.fhir.errors import Forbidden, Unauthenticated
 from overblik.fhir.identifiers import CPR, authorisation_id, canonical
 from overblik.store.queries import sql
-from overblik.trust.identity import PURPOSES, Caller, Kind, Purpose
-from overblik.trust.scopes import Reach, parse_scopes
-from overblik.trust.sources import registered, require_name
+from overblik.trust.callers.identity import PURPOSES, Caller, Kind, Purpose
+from overblik.trust.callers.scopes import Reach, parse_scopes
+from overblik.trust.callers.sources import registered, require_name
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
-    from overblik.trust.keyring import Keyring
+    from overblik.trust.keys.keyring import Keyring
     from overblik.trust.organisations import Directory
 
 ISSUER = "urn:overblik:test-issuer"

@@ -15,11 +15,11 @@ from psycopg.types.json import Jsonb
 
 from overblik.fhir.errors import Unauthenticated
 from overblik.store.queries import sql
-from overblik.trust.tokens import caller_from
+from overblik.trust.callers.tokens import caller_from
 
 if TYPE_CHECKING:
     from overblik.store.database import Database
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
     from overblik.trust.organisations import Directory
 
 IDLE = timedelta(minutes=30)

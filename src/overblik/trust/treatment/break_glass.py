@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from overblik.fhir.errors import Forbidden, NotFound, Unprocessable
 from overblik.store.queries import sql
-from overblik.trust.identity import require
+from overblik.trust.callers.identity import require
 
 if TYPE_CHECKING:
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 LASTS = timedelta(minutes=60)
 SHORTEST_REASON, LONGEST_REASON = 10, 1000

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from overblik.fhir.errors import NotFound, Unavailable
 from overblik.store.index_rows import NEVER
 from overblik.store.queries import sql
-from overblik.trust.access import NOWHERE
-from overblik.trust.identity import system_caller
+from overblik.trust.callers.identity import system_caller
+from overblik.trust.door.access import NOWHERE
 
 if TYPE_CHECKING:
     from overblik.store.database import Transaction
-    from overblik.trust.access import Door
+    from overblik.trust.door.access import Door
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from overblik.fhir.compartment import is_shared
 from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
 from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
-from overblik.trust.access import Page, disclosed
-from overblik.trust.identity import require, require_kind
+from overblik.trust.callers.identity import require, require_kind
+from overblik.trust.door.access import Page, disclosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from overblik.fhir.dates import Interval
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Disclosed, Door, Place
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Disclosed, Door, Place
 
 
 WALK = 10_000

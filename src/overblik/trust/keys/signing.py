@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import ECKey
 
 if TYPE_CHECKING:
-    from overblik.trust.keyring import Keyring
+    from overblik.trust.keys.keyring import Keyring
 
 ALGORITHM = "ES256"
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

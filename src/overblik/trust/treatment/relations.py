@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.errors import Forbidden
 from overblik.store.queries import sql_for
-from overblik.trust import seen
-from overblik.trust.access import Record
-from overblik.trust.entries import entry_of
-from overblik.trust.identity import require
+from overblik.trust.callers.identity import require
+from overblik.trust.door.access import Record
+from overblik.trust.door.entries import entry_of
+from overblik.trust.live import seen
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
-    from overblik.trust.scopes import Reach
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.callers.scopes import Reach
+    from overblik.trust.door.access import Door
 
 MOST = 200
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from overblik.fhir.errors import Forbidden
 from overblik.fhir.identifiers import CPR
-from overblik.trust.scopes import EVERYTHING, Reach
+from overblik.trust.callers.scopes import EVERYTHING, Reach
 
 Kind = Literal["citizen", "proxy", "professional", "source", "system"]
 Purpose = Literal["TREAT", "PATRQT", "FAMRQT", "HSYSADMIN", "BTG"]

@@ -19,15 +19,15 @@ from overblik.store.queries import sql
 from overblik.store.search import Compiled, compile_count, compile_search, compile_shared, compile_shared_count
 from overblik.store.search.order import reads_bodies
 from overblik.store.search.past import Then, in_past, index_of, read_past, records
-from overblik.trust.access import Page, disclosed
-from overblik.trust.cursors import WIDTH
-from overblik.trust.identity import require
-from overblik.trust.including import included
+from overblik.trust.callers.identity import require
+from overblik.trust.door.access import Page, disclosed
+from overblik.trust.door.cursors import WIDTH
+from overblik.trust.door.including import included
 
 if TYPE_CHECKING:
     from overblik.fhir.query import Query
-    from overblik.trust.access import Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Door
 
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000

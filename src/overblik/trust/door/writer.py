@@ -8,9 +8,9 @@ from psycopg import errors
 
 from overblik.fhir.errors import Conflict, Unavailable
 from overblik.store.unit import Unit
-from overblik.trust.evidence import Durations
-from overblik.trust.identity import require_kind, require_scope
-from overblik.trust.work import Work
+from overblik.trust.callers.identity import require_kind, require_scope
+from overblik.trust.door.work import Work
+from overblik.trust.treatment.evidence import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from overblik.clock import Clock
     from overblik.store.database import Database, Transaction
     from overblik.store.keys import Keys
-    from overblik.trust.identity import Caller, Interaction
+    from overblik.trust.callers.identity import Caller, Interaction
+    from overblik.trust.door.search_parameters import SearchParameters
     from overblik.trust.organisations import Directory
-    from overblik.trust.search_parameters import SearchParameters
 
 T = TypeVar("T")
 ATTEMPTS = 3

@@ -20,11 +20,11 @@ from overblik.fhir.errors import Gone, NotFound
 from overblik.fhir.index import token_digest
 from overblik.store.body import head, splice, unpack
 from overblik.store.queries import sql, sql_for, sql_for_set
-from overblik.trust import seen
-from overblik.trust.entries import Kept, entry_of
-from overblik.trust.identity import require
-from overblik.trust.protected import shielded
-from overblik.trust.tries import Tries
+from overblik.trust.callers.identity import require
+from overblik.trust.callers.tries import Tries
+from overblik.trust.door.entries import Kept, entry_of
+from overblik.trust.door.protected import shielded
+from overblik.trust.live import seen
 from overblik.trust.withheld import named
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from overblik.clock import Clock
     from overblik.fhir.strict_json import Json
     from overblik.store.database import Database
-    from overblik.trust.cursors import Cursors
-    from overblik.trust.entries import Entry
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.cursors import Cursors
+    from overblik.trust.door.entries import Entry
 
 MOST_VERSIONS = 1000
 MOST_WORK = 200

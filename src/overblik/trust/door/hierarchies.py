@@ -14,15 +14,15 @@ from overblik.fhir.errors import Malformed, Unprocessable
 from overblik.fhir.query import MOST_COUNT, Ids, Links, Query
 from overblik.fhir.query.hierarchies import PART_OF, asked_of, resolved
 from overblik.fhir.references import elsewhere, parse_reference
-from overblik.trust import searching
+from overblik.trust.door import searching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from overblik.fhir.query.tree import Levels
     from overblik.fhir.strict_json import Json
-    from overblik.trust.access import Disclosed, Door
-    from overblik.trust.identity import Caller
+    from overblik.trust.callers.identity import Caller
+    from overblik.trust.door.access import Disclosed, Door
 
 DEEPEST = 20
 MOST_NODES = MOST_COUNT
