@@ -7,6 +7,7 @@ large one, and served beside each other; each search runs on one and the other i
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import statistics
 import sys
@@ -142,18 +143,24 @@ def _asks(search: Search, patients: int, seed: int) -> list[Ask]:
 
 
 def _alone(target: Target, asks: list[Ask], seconds: float) -> tuple[float, float]:
-    """Return the p50 in milliseconds, and the database's microseconds for a request."""
+    """Return the p50 in milliseconds (without end where none is answered in time), and the database's µs a request."""
     run(target.base, target.headers, asks, connections=1, seconds=1)
     before = target.spent()
     figure = run(target.base, target.headers, asks, connections=1, seconds=seconds)
     if figure.errors:
         raise SystemExit(f"bench: {asks[0].path} is refused")
-    return figure.p50, target.spent().since(before).database / max(1.0, figure.rate * seconds)
+    return figure.p50 if figure.rate else math.inf, target.spent().since(before).database / max(
+        1.0, figure.rate * seconds
+    )
 
 
 def _at_once(target: Target, asks: list[Ask], seconds: float) -> float:
     run(target.base, target.headers, asks, connections=MANY, seconds=1)
     return run(target.base, target.headers, asks, connections=MANY, seconds=seconds).rate
+
+
+def _told(number: float) -> str:
+    return "none in time" if math.isinf(number) else f"{number:.2f}"
 
 
 def table(sizes: Sequence[int], rows: Iterable[tuple[str, Search, list[Cell]]]) -> Iterator[str]:
@@ -167,7 +174,7 @@ def table(sizes: Sequence[int], rows: Iterable[tuple[str, Search, list[Cell]]]) 
     yield line(["---"] + ["---:"] * len(titles))
     for title, search, (few, many) in rows:
         ratio = many.p50 / max(few.p50, 0.001)
-        cells = [f"{few.p50:.2f}", f"{many.p50:.2f}", f"{ratio:.2f}", f"{MUST / ratio:.2f}", f"{AIM / ratio:.2f}"]
+        cells = [_told(few.p50), _told(many.p50), _told(ratio), f"{MUST / ratio:.2f}", f"{AIM / ratio:.2f}"]
         cells.append(f"{many.database / max(few.database, 1):.2f}")
         rates = [""] * 6
         if search.must:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ def test_the_table_has_both_sizes_beside_the_targets() -> None:
     assert sized[2] == ("| x | 2.00 | 2.50 | 1.25 | 1.04 | 0.88 | 1.50 | 1,600 | 750 | 1,500 | 0.50 | 2,500 | 0.30 |")
     counted = SEARCHES["counted: of a name"]
     assert list(table([1, 2], [("y", counted, [Cell(1, 0), Cell(3, 9)])]))[2].endswith(" 9.00 |  |  |  |  |  |  |")
+    unanswered = list(table([1, 2], [("y", counted, [Cell(1, 0), Cell(math.inf, 9)])]))[2]
+    assert unanswered.startswith("| y | 1.00 | none in time | none in time | 0.00 | 0.00 | 9.00 |")
     assert {len(text.split("|")) for text in sized} == {len(sized[0].split("|"))}
 
 
