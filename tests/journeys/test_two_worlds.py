@@ -124,6 +124,7 @@ def questions(ids: dict[str, list[str]]) -> list[str]:
     return paths
 
 
+@pytest.mark.long
 async def test_every_request_answers_alike(pair: Pair) -> None:
     ids = await identifiers(pair.b)
     seen_in_a = await identifiers(pair.a)

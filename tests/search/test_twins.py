@@ -97,7 +97,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give as many rounds as the searches asked for need."""
     if "turn" in metafunc.fixturenames:
         wanted = int(metafunc.config.getoption("--oracle")) // 10
-        metafunc.parametrize("turn", range(max(1, wanted // (EACH * ROUND))))
+        turns = range(max(1, wanted // (EACH * ROUND)))
+        metafunc.parametrize("turn", [pytest.param(n, marks=[pytest.mark.long] if n else []) for n in turns])
 
 
 @pytest.fixture
