@@ -149,9 +149,8 @@ def _alone(target: Target, asks: list[Ask], seconds: float) -> tuple[float, floa
     figure = run(target.base, target.headers, asks, connections=1, seconds=seconds)
     if figure.errors:
         raise SystemExit(f"bench: {asks[0].path} is refused")
-    return figure.p50 if figure.rate else math.inf, target.spent().since(before).database / max(
-        1.0, figure.rate * seconds
-    )
+    database = target.spent().since(before).database / max(1.0, figure.rate * seconds)
+    return figure.p50 if figure.rate else math.inf, database
 
 
 def _at_once(target: Target, asks: list[Ask], seconds: float) -> float:

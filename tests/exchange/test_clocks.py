@@ -56,7 +56,7 @@ def origin(off: timedelta) -> Origin:
     return Origin("Observation/1", Source("1", "Sygehuset"), None, NOW + off, NOW)
 
 
-def test_m21_a_page_says_that_a_time_is_still_to_come() -> None:
-    times = _functions(chosen("en"), NOW)["origin_times"]
+def test_m21_a_page_says_that_a_time_is_still_to_come(world: World) -> None:
+    times = _functions(chosen("en"), NOW, world.run.directory)["origin_times"]
     assert "clock, which is ahead" in times(origin(2 * HOUR))
     assert "ahead" not in times(origin(HOUR / 60))

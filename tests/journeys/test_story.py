@@ -233,6 +233,8 @@ async def test_the_whole_story_is_told_to_all_four(folder: Path) -> None:
     async with live(folder) as server:
         story = Story(INGER, NOW.date())
         await play(server, story, lambda step: server.tell(step.deliveries, step.until))
+        flagged = await server.run.database.fetch("select code, reason from inbox where code like 'clock-%%'")
+        assert flagged == [], "nothing comes before it was written"
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -221,8 +221,19 @@ def test_the_own_look_is_the_citizens_that_was_permitted(kind: str, outcome: str
 def test_ten_messages_are_one_reason_that_lasts_as_long_as_the_last() -> None:
     many = [Relation("sent", "Communication", HOSPITAL, NOW + n * DAY) for n in (3, 9, 4)]
     stay, gp = Relation("contact", "Encounter", HOSPITAL, None), Relation("gp", "Patient", HOSPITAL, NOW)
-    assert arrange.lasting([many[0], stay, *many[1:], gp]) == [many[1], stay, gp]
-    assert arrange.lasting([Relation("contact", "Encounter", HOSPITAL, NOW), stay]) == [stay]
-    assert arrange.lasting([stay, Relation("contact", "Encounter", HOSPITAL, NOW)]) == [stay]
+    assert lasting([many[0], stay, *many[1:], gp]) == [many[1], stay, gp]
+    assert lasting([Relation("contact", "Encounter", HOSPITAL, NOW), stay]) == [stay]
+    assert lasting([stay, Relation("contact", "Encounter", HOSPITAL, NOW)]) == [stay]
     others = [Relation("contact", "Encounter", CLINIC, NOW), Relation("contact", "Procedure", HOSPITAL, NOW)]
-    assert arrange.lasting([stay, *others]) == [stay, *others]
+    assert lasting([stay, *others]) == [stay, *others]
+
+
+def test_what_reads_the_same_is_one_reason() -> None:
+    """A message is a Communication or a MessageHeader, and a unit has more than one key."""
+    found = [Relation("sent", "Communication", HOSPITAL, NOW), Relation("sent", "MessageHeader", "gln:1", NOW + DAY)]
+    assert arrange.lasting(found, lambda _: ("Message", "The hospital")) == [(found[1], ("Message", "The hospital"))]
+
+
+def lasting(relations: list[Relation]) -> list[Relation]:
+    """Return what is left where every kind and source has a word of its own."""
+    return [one for one, _ in arrange.lasting(relations, lambda one: (one.evidence, one.source))]

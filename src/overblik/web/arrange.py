@@ -166,18 +166,21 @@ def _look(rows: list[Any]) -> Look:
     return Look(rows[0], tuple(reversed(times.values())), max(row.resources or 0 for row in rows))
 
 
-def lasting(relations: Iterable[Relation]) -> list[Relation]:
-    """Return of relations of one kind, on one kind of evidence from one source, the one that lasts longest.
+def lasting(
+    relations: Iterable[Relation], shown: Callable[[Relation], tuple[str, str]]
+) -> list[tuple[Relation, tuple[str, str]]]:
+    """Return of relations that `shown` has the same words for (evidence, source) the one that lasts longest.
 
-    Ten messages are ten relations, and one reason; in the order in which the first of each came.
+    Ten messages are ten relations, and one reason, also from two systems of one unit; in the order in which the first
+    of each came.
     """
     found: dict[tuple[str, str, str], Relation] = {}
     for one in relations:
-        key = one.rule, one.evidence, one.source
+        key = one.rule, *shown(one)
         other = found.get(key)
         if other is None or (other.until is not None and (one.until is None or one.until > other.until)):
             found[key] = one
-    return list(found.values())
+    return [(one, (evidence, source)) for (_, evidence, source), one in found.items()]
 
 
 def broken_glass(rows: Iterable[Any], now: datetime) -> list[Any]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from overblik.trust.oidc.test_provider import TestProvider
     from overblik.trust.organisations import Directory
     from overblik.trust.smart.server import AuthorizationServer
+    from overblik.trust.treatment.relations import Relation
     from overblik.trust.treatment.stated import Rules
 
 HEADERS = {
@@ -118,7 +119,7 @@ class Site:
             "arrange": arrange,
             "find": self.directory.find,
             "other_language": _other_language(request, status, base, language),
-            **_functions(language, now),
+            **_functions(language, now, self.directory),
             **values,
         }
         body = self.templates.get_template(name).render(context).replace(BASE, base)
@@ -140,12 +141,17 @@ def _other_language(request: Request, status: int, base: str, language: Language
     return "?" + urlencode([*kept, ("lang", code)])
 
 
-def _functions(language: Language, now: datetime) -> dict[str, Any]:
+def _functions(language: Language, now: datetime, directory: Directory) -> dict[str, Any]:
     """Return what templates call: texts, dates and words of codes in one language."""
 
     def word(table: str, code: str) -> str:
         known = TABLES[table].get(code)
         return code if known is None else language.text(known) if known else ""
+
+    def ground(one: Relation) -> tuple[str, str]:
+        """Return what a relation rests on: what kind of thing, of whom; both "" where a rule alone permits."""
+        unit = directory.find(one.source)
+        return (word("kinds", one.evidence), unit.name if unit else one.source) if one.evidence else ("", "")
 
     def origin_times(o: Origin) -> str:
         """Return when something was recorded and when it was received, each said once."""
@@ -170,6 +176,7 @@ def _functions(language: Language, now: datetime) -> dict[str, Any]:
         "lines": _lines,
         "phone": _phone,
         "identifier": _identifier,
+        "ground": ground,
         "origin_times": origin_times,
         "structured": STRUCTURED,
         "day": lambda moment: language.day(moment, now),

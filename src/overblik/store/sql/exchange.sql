@@ -43,7 +43,8 @@ select 1 from outbox where kind <> 'acknowledgement' and oid::text = %(id)s limi
 -- name: list_inbox
 -- scope: cross
 select iid, received_at, via, sender, format, state, code, reason, digest, content_type
-from inbox where state = any(%(states)s::text[]) and %(code)s::text in ('', code) order by received_at desc, iid limit %(limit)s;
+from inbox where state = any(%(states)s::text[]) and %(code)s::text in ('', code)
+order by received_at desc, iid limit %(limit)s;
 
 -- name: count_inbox
 -- scope: cross

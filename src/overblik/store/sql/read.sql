@@ -263,8 +263,9 @@ select %(pid)s, 'permit', %(rule)s, null::bigint, '{}'::bigint[], '{}'::integer[
 -- name: read_log
 -- scope: patient
 -- What was logged about one record, newest first, all of it or the looks of professionals; for the citizen.
--- Whatever came after it, who broke the glass in the last thirty days is among it. Reading it is logged too. What the reader was refused
--- is left out: of what is not there nothing would stand here, so it would tell that something is.
+-- Whatever came after it, who broke the glass in the last thirty days is among it. Reading it is logged too.
+-- What the reader was refused is left out: of what is not there nothing would stand here, so it would tell that
+-- something is.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (
     select e.rule, e.evidence from t, lateral (:permit_whole:) e
@@ -291,7 +292,8 @@ newest as (
 ),
 glass as (
     select l.* from p, access_log l
-    where l.pid = any(%(pids)s::bigint[]) and l.action = 'break glass' and (not %(professionals)s or l.actor_kind = 'professional')
+    where l.pid = any(%(pids)s::bigint[]) and l.action = 'break glass'
+      and (not %(professionals)s or l.actor_kind = 'professional')
       and l.at > %(now)s::timestamptz - interval '30 days'
     order by l.at desc, l.lid desc limit %(limit)s
 )

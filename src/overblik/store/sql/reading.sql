@@ -21,8 +21,10 @@ order by at;
 -- name: put_reading_alert
 -- scope: cross
 -- One alert an hour for the same reader, whichever process raises it.
-insert into follow_up (pid, fid, kind, basis, person, person_name, role, org, org_name, orgs, reason, at, until, alerted_at, many)
-select 0, gen_random_uuid(), 'reading', %(of)s, %(person)s, %(name)s, %(role)s, %(org)s, %(org_name)s, array[%(org)s::text], '',
+insert into follow_up (pid, fid, kind, basis, person, person_name, role, org, org_name, orgs, reason,
+                       at, until, alerted_at, many)
+select 0, gen_random_uuid(), 'reading', %(of)s, %(person)s, %(name)s, %(role)s, %(org)s, %(org_name)s,
+       array[%(org)s::text], '',
        %(now)s, %(now)s::timestamptz + interval '30 days', %(now)s, %(many)s
 where not exists (select from follow_up f where f.kind = 'reading' and f.basis = %(of)s and f.at > %(since)s
                   and f.person = %(person)s and (%(of)s = 'person' or (f.org = %(org)s and f.org_name = %(org_name)s)))

@@ -103,8 +103,8 @@ select t.id, coalesce((select max(n) + 1 from log_leaf), 0) as size from log_tre
 -- name: log_head
 -- scope: cross
 -- The last signed head.
-select h.size, coalesce((select r.note from log_rotation r where r.size = h.size order by r.n desc limit 1), h.note) as note,
-       h.at
+select h.size, h.at,
+       coalesce((select r.note from log_rotation r where r.size = h.size order by r.n desc limit 1), h.note) as note
 from log_head h order by h.size desc limit 1;
 
 -- name: be_signing
