@@ -63,8 +63,7 @@ async def apply(work: Work, pid: int, facts: list[Fact]) -> dict[str, str]:
     rows = {row.fact_key: row for row in await work.unit.rows(pid, facts=tuple(keys))}
     for key, fact in zip(keys, facts, strict=True):
         if fact.resource["resourceType"] == "Patient" and key not in rows:
-            own = await work.unit.own_patient(pid, fact.source, work.caller.via)
-            rows |= {key: own} if own is not None else {}
+            rows[key] = await work.unit.own_patient(pid, fact.source, work.caller.via)
     references = {}
     for key, fact in zip(keys, facts, strict=True):
         row = rows.get(key)
@@ -110,7 +109,7 @@ def _apply_one(work: Work, pid: int, key: str, fact: Fact, stated: Json, row: An
     if row is not None and not newer:
         staged.resource = stated
         work.unit.touch(staged)
-    elif current is not None and same_content(current, merged) and _same_source(row, fact):
+    elif current is not None and same_content(current, merged) and set(row.origins).issuperset(fact.origins):
         work.unit.touch(staged)
     else:
         work.stage(staged, registered=any(REGISTERED in entry[2:] for entry in facets.values()))
@@ -143,10 +142,6 @@ def _stamp(fact: Fact) -> list[str]:
     """Return what is kept of a facet: its order, when it was recorded, and whether by a register."""
     recorded = fact.recorded.astimezone(UTC).isoformat(timespec="microseconds") if fact.recorded else ""
     return [*fact.order, recorded, REGISTERED if fact.registered else ""]
-
-
-def _same_source(row: Any, fact: Fact) -> bool:
-    return row.source == fact.source and set(fact.origins) <= set(row.origins)
 
 
 def _merge(current: Json, stated: Json, facets: dict[str, tuple[str, ...]], newer: list[str]) -> Json:
