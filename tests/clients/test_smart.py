@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -168,6 +169,56 @@ async def test_python_fhirclient_signs_in(server: Server, patient: str) -> None:
 def _hidden(page: Any) -> Iterator[tuple[str, str]]:
     for field in document(page).xpath("//form[.//input[@name='query']]//input[@type='hidden']"):
         yield field.get("name"), field.get("value")
+
+
+async def test_authlib_sends_its_request_ahead(server: Server, patient: str) -> None:
+    """Its parameters, its PKCE and its `private_key_jwt`, posted by its own client (RFC 9126)."""
+    key = RSAKey.generate_key(2048, {"kid": "one"})
+    jwks = {"keys": [dict(key.as_dict(private=False))]}
+    redirect = "http://127.0.0.1:1/back"
+    scopes = parse_scopes("launch/patient openid patient/Patient.rs")
+    await register(server, Client("ahead", "Forudappen", "confidential", scopes, (redirect,), jwks=jwks, pushed=True))
+    assert server.run.provider is not None
+    hint = await server.run.provider.add(CITIZEN)
+    async with httpx.AsyncClient(follow_redirects=True) as http:
+        told = (await http.get(f"{server.base}/.well-known/smart-configuration")).json()
+        place, authorize, endpoint = (
+            told[f"{name}_endpoint"] for name in ("pushed_authorization_request", "authorization", "token")
+        )
+        client = AsyncOAuth2Client(
+            "ahead", key.as_dict(private=True), scope=scopes.text, redirect_uri=redirect, code_challenge_method="S256"
+        )
+
+        def shows() -> None:
+            """Have it make its next assertion anew: the claims it is given keep the jti of the last."""
+            claims = {"exp": int(time.time()) + 200}
+            client.register_client_auth_method(
+                PrivateKeyJWT(endpoint, claims=claims, headers={"kid": "one"}, alg="RS384")
+            )
+
+        client.token_endpoint_auth_method = "private_key_jwt"
+        verifier = "v" * 64
+        async with client:
+            url, _ = client.create_authorization_url(
+                authorize, code_verifier=verifier, aud=server.base, login_hint=hint
+            )
+            shows()
+            auth = client.client_auth("private_key_jwt")
+            sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+            ahead = await client.request("POST", place, data=sent, auth=auth, withhold_token=True)
+            assert ahead.status_code == 201, ahead.text
+            query = {"client_id": "ahead", "request_uri": ahead.json()["request_uri"]}
+            page = await http.get(authorize, params=query)
+            base = str(page.url).split("/authorize")[0]
+            form = {**dict(_hidden(page)), "decision": "allow"}
+            answer = await http.post(f"{base}/allow", data=form, follow_redirects=False)
+            shows()
+            token = await client.fetch_token(
+                endpoint, authorization_response=answer.headers["location"], code_verifier=verifier
+            )
+            assert token["patient"] == patient
+            assert (await client.get(f"{server.base}/Patient/{patient}")).status_code == 200
+        assert (await http.get(url)).status_code == 400, "it is registered to come in no other way"
 
 
 async def test_a_backend_service_by_authlib_reads_what_its_source_delivered(server: Server) -> None:

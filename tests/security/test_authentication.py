@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OPEN = {"/", "/static/{name}", "/livez", "/readyz", "/oauth/jwks", "/log/key", "/log/checkpoint", "/log/consistency"}
 """What anybody may have: it says nothing of anybody."""
 OF_SIGNING_IN = {path for path, _ in (*sign_in.PAGES, *provider.PAGES)} | {"/oauth/authorize"}
-OF_CLIENTS = {"/oauth/token", "/oauth/introspect", "/oauth/revoke"}
+OF_CLIENTS = {"/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke"}
 """Each of these refuses by itself what belongs to no sign-in and to no client."""
 STREAMS = {"/s/{slot}/live"}
 """Of a session, like the pages."""

@@ -137,7 +137,9 @@ REQUESTS: list[tuple[str, dict[str, str], str]] = [
     ("launch without its scope", {"launch": "x"}, "invalid_request"),
     ("its scope without launch", {"scope": "launch patient/*.rs"}, "invalid_request"),
     ("a request object", {"request": "x"}, "request_not_supported"),
-    ("a request elsewhere", {"request_uri": "https://evil.example"}, "request_not_supported"),
+    ("a request elsewhere", {"request_uri": "https://evil.example"}, "request_uri_not_supported"),
+    ("a thumbprint that is none", {"dpop_jkt": "x"}, "invalid_request"),
+    ("a NUL", {"nonce": "a\x00b"}, "invalid_request"),
     ("too long", {"nonce": "n" * 3000}, "invalid_request"),
     ("too long as it is written", {"nonce": "æ" * 500}, "invalid_request"),
 ]

@@ -182,6 +182,7 @@ SHORT = {"kty": "RSA", "n": urlsafe_b64encode(_MODULUS).decode().rstrip("="), "e
         (BACKEND | {"scopes": "patient/*.rs"}, "system/"),
         (BACKEND | {"scopes": "openid system/*.rs"}, "system/"),
         (BACKEND | {"redirects": (REDIRECT,)}, "addresses"),
+        (BACKEND | {"pushed": True}, "authorization requests"),
     ],
 )
 def test_a_client_that_could_not_be_safe_is_not_registered(client: dict[str, Any], says: str) -> None:

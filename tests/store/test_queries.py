@@ -14,7 +14,7 @@ from overblik.store.visibility import KINDS, Kind, permit, visible
 SHARED_TABLES = {
     "shared_resource", "shared_history", "organisation", "routing", "source", "connection", "withheld_unit",
     "test_person", "session", "sequencer", "search_catalogue", "search_parameter", "search_place", "search_pass",
-    "app_client", "app_grant", "app_credential", "app_assertion",
+    "app_client", "app_grant", "app_credential", "app_assertion", "pushed_request",
 }  # fmt: skip
 CROSS_TABLES = {"person_key", "locator", "inbox", "message_key", "outbox", "record_alias"}
 _TABLES = re.compile(r"\b(?:from|join|into|update)\s+([a-z_]+)\b(?!\s*\()")

@@ -34,13 +34,17 @@ def add(
     jwks_uri: Annotated[str, typer.Option(help="The https address of its public keys.")] = "",
     source: Annotated[str, typer.Option(help="A backend service that comes as this registered source.")] = "",
     system: Annotated[bool, typer.Option("--system", help="A backend service that comes as the system.")] = False,
+    pushed: Annotated[
+        bool, typer.Option("--pushed", help="Its authorization requests must come pushed (RFC 9126).")
+    ] = False,
 ) -> None:
     """Register a client, or change it. With keys it must show them; without, it is a public app."""
     acts_as = SYSTEM if system else source
     kind = "backend" if acts_as else "confidential" if jwks or jwks_uri else "public"
     keys = _keys(jwks) if jwks else None
     scopes = parse_scopes(scope)
-    client = Client(identifier, name, kind, scopes, tuple(redirect or ()), launch_url, keys, jwks_uri, acts_as)  # type: ignore[arg-type]  # one of three words
+    addresses = tuple(redirect or ())
+    client = Client(identifier, name, kind, scopes, addresses, launch_url, keys, jwks_uri, acts_as, pushed)  # type: ignore[arg-type]  # one of three words
     settings = current_settings()
 
     async def run(runtime: Runtime) -> None:

@@ -17,7 +17,6 @@ from overblik.trust.callers.sessions import person_digest
 from overblik.trust.door.searching import search
 from overblik.trust.smart.requests import RefusedWish, address_of
 from overblik.web.forms import own_form
-from overblik.web.oauth import wish_of
 from overblik.web.pages import identifier_of
 from overblik.web.site import HEADERS
 
@@ -37,7 +36,7 @@ AUTHORISATION = "https://autregweb.sst.dk"
 async def consent(site: Site, request: Request, session: Session) -> Response:
     """Ask the person whether an app may see what it asks for."""
     try:
-        wish = await wish_of(site, request.query_params)
+        wish = await site.smart.wish(request.query_params)
     except RefusedWish as refused:
         return RedirectResponse(refused.address, 303, HEADERS)
     patient = await _patient(site, session, wish)
@@ -75,16 +74,18 @@ async def decide(site: Site, request: Request, session: Session) -> Response:
     form = await own_form(request, session)
     query = dict(parse_qsl(form.get("query", ""), keep_blank_values=True))
     try:
-        wish = await wish_of(site, query)
+        wish = await site.smart.wish(query)
     except RefusedWish as refused:
         return RedirectResponse(refused.address, 303, HEADERS)
     answer = {"state": wish.state, "iss": site.smart.address}
     if form.get("decision") != "allow":
         text = "The person said no."
+        await site.smart.end(wish)
         denied = {"error": "access_denied", "error_description": text, **answer}
         return RedirectResponse(address_of(wish.redirect, denied), 303, HEADERS)
     patient = await _patient(site, session, wish, form)
     user = await _fhir_user(site, session, patient) if "fhirUser" in wish.scopes.context else ""
+    await site.smart.end(wish)
     code = await site.smart.grants.open(wish, session.caller, session.slot, patient=patient, fhir_user=user)
     return RedirectResponse(address_of(wish.redirect, {"code": code, **answer}), 303, HEADERS)
 

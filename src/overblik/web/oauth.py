@@ -11,17 +11,16 @@ from starlette.routing import Route
 
 from overblik.fhir.errors import OverblikError, TooMany
 from overblik.trust.smart.refusal import Refusal
-from overblik.trust.smart.requests import RefusedWish, read_wish
+from overblik.trust.smart.requests import RefusedWish
 from overblik.web.forms import read_form
 from overblik.web.sign_in import begin
 from overblik.web.site import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from overblik.trust.smart.requests import Wish
     from overblik.web.site import Site
 
 
@@ -36,6 +35,7 @@ def oauth_routes(site: Site) -> list[Route]:
         return JSONResponse(site.smart.jwks(), headers={"X-Content-Type-Options": "nosniff"})
 
     return [
+        Route("/oauth/par", _answering(site, site.smart.push, proved=True, status=201), methods=["POST"]),
         Route("/oauth/token", _answering(site, site.smart.token, proved=True), methods=["POST"]),
         Route("/oauth/introspect", _answering(site, site.smart.introspect), methods=["POST"]),
         Route("/oauth/revoke", _answering(site, site.smart.revoke), methods=["POST"]),
@@ -44,7 +44,7 @@ def oauth_routes(site: Site) -> list[Route]:
 
 
 def _answering(
-    site: Site, work: Callable[..., Awaitable[Any]], *, proved: bool = False
+    site: Site, work: Callable[..., Awaitable[Any]], *, proved: bool = False, status: int = 200
 ) -> Callable[[Request], Awaitable[Response]]:
     """Wrap an endpoint: a form in, each field once; an error as RFC 6749 § 5.2 has it."""
 
@@ -52,7 +52,7 @@ def _answering(
         try:
             _require_form(request)
             given = [await read_form(request), *([request.headers.get("dpop", "")] if proved else [])]
-            return JSONResponse(await work(*given) or {}, headers=_HEADERS)
+            return JSONResponse(await work(*given) or {}, status, _HEADERS)
         except Refusal as refusal:
             log.info("oauth.refused", error=refusal.error, path=request.url.path)
             if (many := _too_many(site, request, refusal)) is not None:
@@ -60,8 +60,10 @@ def _answering(
             more = {"WWW-Authenticate": 'Bearer realm="overblik"'} if refusal.status == 401 else {}
             return JSONResponse(refusal.body(), refusal.status, _HEADERS | more)
         except OverblikError as error:
-            kind = "temporarily_unavailable" if error.status >= 500 else "invalid_request"
-            return JSONResponse({"error": kind, "error_description": error.text}, error.status, _HEADERS)
+            passing = error.status >= 500 or isinstance(error, TooMany)
+            kind = "temporarily_unavailable" if passing else "invalid_request"
+            more = {"Retry-After": str(error.after)} if isinstance(error, TooMany) else {}
+            return JSONResponse({"error": kind, "error_description": error.text}, error.status, _HEADERS | more)
 
     return endpoint
 
@@ -86,18 +88,16 @@ def _require_form(request: Request) -> None:
         raise Refusal("invalid_request", "Parameters go in the form, never in the address.")
 
 
-async def wish_of(site: Site, query: Mapping[str, str]) -> Wish:
-    """Return the authorization request of an address; RefusedWish for what the client is told."""
-    return await read_wish(site.smart.clients, query, base=site.smart.grants.base, issuer=site.smart.address)
-
-
 async def authorize(site: Site, request: Request) -> Response:
     """Take an authorization request: to the session it was launched from, or to the provider first.
 
+    One that was sent ahead comes by its `request_uri`, which is used up at once, and goes on by another name.
     https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-authorization-code
     """
+    if (begun := await site.smart.begin(request.query_params)) is not None:
+        return RedirectResponse(f"/oauth/authorize?{urlencode(begun)}", 303, HEADERS)
     try:
-        wish = await wish_of(site, request.query_params)
+        wish = await site.smart.wish(request.query_params)
     except RefusedWish as refused:
         return RedirectResponse(refused.address, 303, HEADERS)
     query = urlencode(request.query_params.multi_items())
@@ -110,6 +110,4 @@ async def authorize(site: Site, request: Request) -> Response:
         )
     name = request.query_params.get("provider", "")
     provider = site.login.provider(name) if name else site.login.providers[0]
-    hint = request.query_params.get("login_hint", "")[:200]
-    begun = await site.login.start(provider, note={"next": f"authorize?{query}"}, hint=hint)
-    return begin(site, request, begun)
+    return begin(site, request, await site.login.start(provider, note={"next": f"authorize?{query}"}, hint=wish.hint))

@@ -1,11 +1,11 @@
 -- name: put_client
 -- scope: shared
-insert into app_client (id, name, kind, redirects, launch_url, scopes, jwks, jwks_uri, acts_as, registered_at)
+insert into app_client (id, name, kind, redirects, launch_url, scopes, jwks, jwks_uri, acts_as, pushed, registered_at)
 values (%(id)s, %(name)s, %(kind)s, %(redirects)s, %(launch_url)s, %(scopes)s, %(jwks)s, %(jwks_uri)s, %(acts_as)s,
-        %(now)s)
+        %(pushed)s, %(now)s)
 on conflict (id) do update set name = excluded.name, kind = excluded.kind, redirects = excluded.redirects,
     launch_url = excluded.launch_url, scopes = excluded.scopes, jwks = excluded.jwks, jwks_uri = excluded.jwks_uri,
-    acts_as = excluded.acts_as, disabled_at = null;
+    acts_as = excluded.acts_as, pushed = excluded.pushed, disabled_at = null;
 
 -- name: disable_client
 -- scope: shared
@@ -16,14 +16,14 @@ update app_client set disabled_at = %(now)s where id = %(id)s and disabled_at is
 -- name: read_clients
 -- scope: shared
 -- The clients that are registered, or the one of an id.
-select id, name, kind, redirects, launch_url, scopes, jwks, jwks_uri, acts_as from app_client
+select id, name, kind, redirects, launch_url, scopes, jwks, jwks_uri, acts_as, pushed from app_client
 where disabled_at is null and (%(id)s::text is null or id = %(id)s) order by name, id;
 
 -- name: put_grant
 -- scope: shared
-insert into app_grant (id, client, slot, person, claims, scope, patient, fhir_user, nonce, offline, created_at, expires_at)
+insert into app_grant (id, client, slot, person, claims, scope, patient, fhir_user, nonce, jkt, offline, created_at, expires_at)
 values (%(id)s, %(client)s, %(slot)s, %(person)s, %(claims)s, %(scope)s, %(patient)s, %(fhir_user)s, %(nonce)s,
-        %(offline)s, %(now)s, %(expires)s);
+        %(jkt)s, %(offline)s, %(now)s, %(expires)s);
 
 -- name: read_grant
 -- scope: shared
@@ -81,6 +81,30 @@ where c.hash = %(hash)s and c.use = 'refresh';
 with swept as (delete from app_assertion where expires_at < %(now)s::timestamptz - interval '1 minute')
 insert into app_assertion (client, jti, expires_at) values (%(client)s, %(jti)s, %(expires)s)
 on conflict do nothing returning jti;
+
+-- name: push_request
+-- scope: shared
+-- Keep a request that a client sent ahead; no row where the client has as many waiting as it may.
+with swept as (delete from pushed_request where expires_at < %(now)s)
+insert into pushed_request (hash, client, asked, expires_at)
+select %(hash)s, %(client)s, %(asked)s, %(expires)s
+where (select count(*) from pushed_request where client = %(client)s and expires_at >= %(now)s) < %(most)s
+returning client;
+
+-- name: begin_request
+-- scope: shared
+-- Take a request_uri, once: what it stands for goes by another name from now on.
+update pushed_request set hash = %(new)s, begun = true, expires_at = %(expires)s
+where hash = %(hash)s and client = %(client)s and not begun and expires_at > %(now)s returning client;
+
+-- name: read_request
+-- scope: shared
+select asked from pushed_request where hash = %(hash)s and client = %(client)s and begun and expires_at > %(now)s;
+
+-- name: end_request
+-- scope: shared
+-- A request that the person has answered; no row for one that was answered before.
+delete from pushed_request where hash = %(hash)s and client = %(client)s and begun and expires_at > %(now)s returning client;
 
 -- name: sweep_grants
 -- scope: shared

@@ -44,16 +44,19 @@ class Authenticator:
         self._clients = clients
         self._login = login
 
-    async def client(self, form: Mapping[str, str], endpoint: str) -> Client:
-        """Return the client that sends a form to an endpoint; `invalid_client` is one answer to every cause."""
+    async def client(self, form: Mapping[str, str], *endpoints: str) -> Client:
+        """Return the client that sends a form to an endpoint; `invalid_client` is one answer to every cause.
+
+        `endpoints` are the names that an assertion may address this endpoint by, each alone.
+        """
         if form.get("client_assertion_type") or form.get("client_assertion"):
-            return await self._by_assertion(form, endpoint)
+            return await self._by_assertion(form, endpoints)
         client = await self._clients.find(form.get("client_id", ""))
         if client is None or client.kind != "public":
             raise _unknown()
         return client
 
-    async def _by_assertion(self, form: Mapping[str, str], endpoint: str) -> Client:
+    async def _by_assertion(self, form: Mapping[str, str], endpoints: tuple[str, ...]) -> Client:
         text = form.get("client_assertion", "")
         if form.get("client_assertion_type") != ASSERTION or not text or len(text) > 8_000:
             raise _unknown()
@@ -66,7 +69,7 @@ class Authenticator:
         expires, jti = claims.get("exp"), claims.get("jti")
         good = (
             claims.get("iss") == claims.get("sub") == client.id
-            and claims.get("aud") in (endpoint, [endpoint])
+            and claims.get("aud") in (*endpoints, *([endpoint] for endpoint in endpoints))
             and _is_number(expires)
             and now - LEEWAY < float(str(expires)) <= now + FURTHEST + LEEWAY
             and all(

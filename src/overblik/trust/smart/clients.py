@@ -34,7 +34,8 @@ class Client(Struct, frozen=True):
 
     `redirects` are the exact addresses codes may go to; `scopes` the most it may ask for. One that is
     `confidential` or a `backend` has keys, stated (`jwks`) or at an https address (`jwks_uri`). A backend
-    service comes as a source by its name, or as `system`.
+    service comes as a source by its name, or as `system`. One that is `pushed` sends every authorization request
+    ahead (RFC 9126: `require_pushed_authorization_requests`).
     """
 
     id: str
@@ -46,6 +47,7 @@ class Client(Struct, frozen=True):
     jwks: dict[str, Any] | None = None
     jwks_uri: str = ""
     acts_as: str = ""
+    pushed: bool = False
 
 
 class Clients:
@@ -61,7 +63,7 @@ class Clients:
             "id": client.id, "name": client.name, "kind": client.kind, "redirects": list(client.redirects),
             "launch_url": client.launch_url, "scopes": client.scopes.text,
             "jwks": Jsonb(client.jwks) if client.jwks else None, "jwks_uri": client.jwks_uri,
-            "acts_as": client.acts_as, "now": now,
+            "acts_as": client.acts_as, "pushed": client.pushed, "now": now,
         }  # fmt: skip
         await self._database.run(sql("put_client"), params)
 
@@ -84,7 +86,7 @@ class Clients:
 def _client(row: Any) -> Client:
     return Client(
         row.id, row.name, row.kind, parse_scopes(row.scopes), tuple(row.redirects), row.launch_url,
-        dict(row.jwks) if row.jwks else None, row.jwks_uri, row.acts_as,
+        dict(row.jwks) if row.jwks else None, row.jwks_uri, row.acts_as, row.pushed,
     )  # fmt: skip
 
 
@@ -94,8 +96,8 @@ def require_sound(client: Client, *, allow_local: bool) -> None:
         raise _wrong("its id is letters, digits and . _ ~ -, its name at most 100 characters")
     addresses = [*client.redirects, *([client.launch_url] if client.launch_url else [])]
     if client.kind == "backend":
-        if addresses or not client.acts_as:
-            raise _wrong("a backend service has no addresses, and says as whom it comes")
+        if addresses or client.pushed or not client.acts_as:
+            raise _wrong("a backend service has no addresses and no authorization requests, and says as whom it comes")
         if client.acts_as != SYSTEM:
             require_name(client.acts_as)
         if any(scope.level != "system" for scope in client.scopes.resources) or client.scopes.context:

@@ -86,7 +86,7 @@ class Grants:
         grant = await self._put(
             wish.client, claims_of(caller), wish.scopes,
             slot=slot, person=person_digest(caller), patient=patient, fhir_user=fhir_user, nonce=wish.nonce,
-            offline=offline, lasts=OFFLINE if offline else ABSOLUTE,
+            jkt=wish.jkt, offline=offline, lasts=OFFLINE if offline else ABSOLUTE,
         )  # fmt: skip
         return await self._credential("code", grant, CODE, redirect=wish.redirect, challenge=wish.challenge)
 
@@ -217,14 +217,15 @@ class Grants:
 
     async def _put(
         self, client: Client, claims: dict[str, Any], scopes: Scopes, *, lasts: timedelta, slot: str = "",
-        person: bytes = b"", patient: str = "", fhir_user: str = "", nonce: str = "", offline: bool = False,
+        person: bytes = b"", patient: str = "", fhir_user: str = "", nonce: str = "", jkt: str = "",
+        offline: bool = False,
     ) -> UUID:  # fmt: skip
         now, identifier = datetime.now(UTC), uuid4()
         await self._database.run(sql("sweep_grants"), {"now": now})
         params = {
             "id": identifier, "client": client.id, "slot": slot, "person": person, "claims": Jsonb(claims),
-            "scope": scopes.text, "patient": patient, "fhir_user": fhir_user, "nonce": nonce, "offline": offline,
-            "now": now, "expires": now + lasts,
+            "scope": scopes.text, "patient": patient, "fhir_user": fhir_user, "nonce": nonce, "jkt": jkt,
+            "offline": offline, "now": now, "expires": now + lasts,
         }  # fmt: skip
         await self._database.run(sql("put_grant"), params)
         return identifier

@@ -16,7 +16,9 @@ from overblik.trust.smart.clients import Clients
 from overblik.trust.smart.dpop import ALGORITHMS as PROOFS
 from overblik.trust.smart.dpop import Proof
 from overblik.trust.smart.grants import Grants
+from overblik.trust.smart.pushed import LASTS, PREFIX, Pushed
 from overblik.trust.smart.refusal import Refusal
+from overblik.trust.smart.requests import OF_A_REQUEST, app_unknown, read_wish, require_wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     from overblik.trust.keys.keyring import Keyring
     from overblik.trust.oidc.login import Login
     from overblik.trust.organisations import Directory
+    from overblik.trust.smart.clients import Client
+    from overblik.trust.smart.requests import Wish
 
 LAUNCH, LAUNCH_SECONDS = "launch", 300
+PUSHED = "pushed"
+"""What a request that was sent ahead goes by, in addresses of ours."""
 CAPABILITIES = (
     "launch-ehr", "launch-standalone", "client-public", "client-confidential-asymmetric", "sso-openid-connect",
     "context-ehr-patient", "context-standalone-patient", "context-banner", "permission-patient", "permission-user",
@@ -42,6 +48,7 @@ class AuthorizationServer:
         self.address = address
         self.clients = Clients(database)
         self.grants = Grants(address, keyring, database, directory)
+        self._pushed = Pushed(database)
         self._authenticator = Authenticator(database, self.clients, login)
         self._seal = Seal(keyring.key("smart-launch"))
 
@@ -54,6 +61,8 @@ class AuthorizationServer:
             "token_endpoint": f"{self.address}/oauth/token",
             "introspection_endpoint": f"{self.address}/oauth/introspect",
             "revocation_endpoint": f"{self.address}/oauth/revoke",
+            "pushed_authorization_request_endpoint": f"{self.address}/oauth/par",
+            "require_pushed_authorization_requests": False,
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
             "response_types_supported": ["code"],
             "code_challenge_methods_supported": ["S256"],
@@ -81,6 +90,48 @@ class AuthorizationServer:
             text = "The app was opened too long ago, or from elsewhere; open it from the patient's page again."
             raise Malformed("launch-invalid", text)
         return note
+
+    async def wish(self, query: Mapping[str, str]) -> Wish:
+        """Return the authorization request of an address, its parameters in it or sent ahead; see `read_wish`."""
+        name, client = query.get(PUSHED, ""), query.get("client_id", "")
+        asked = await self._pushed.asked((await self._known(client)).id, name) if name else query
+        return await read_wish(self.clients, asked, base=self.grants.base, issuer=self.address, pushed=name)
+
+    async def begin(self, query: Mapping[str, str]) -> dict[str, str] | None:
+        """Use the `request_uri` of an address up; return what the request goes by instead, None where there is none."""
+        place = query.get("request_uri", "")
+        if not place.startswith(PREFIX):
+            return None
+        client = await self._known(query.get("client_id", ""))
+        return {"client_id": client.id, PUSHED: await self._pushed.begin(client.id, place)}
+
+    async def end(self, wish: Wish) -> None:
+        """Take a request that the person answers as answered; Malformed for one sent ahead that was answered before."""
+        if wish.pushed:
+            await self._pushed.end(wish.client.id, wish.pushed)
+
+    async def _known(self, identifier: str) -> Client:
+        if (client := await self.clients.find(identifier)) is None:
+            raise app_unknown()
+        return client
+
+    async def push(self, form: Mapping[str, str], proof: str = "") -> dict[str, Any]:
+        """Keep an authorization request that a client sends ahead; Refusal says what is wrong with it.
+
+        https://www.rfc-editor.org/rfc/rfc9126#section-2, with DPoP as RFC 9449 § 10.1 has it.
+        """
+        place = f"{self.address}/oauth/par"
+        client = await self._authenticator.client(form, place, f"{self.address}/oauth/token", self.address)
+        jkt = await self.grants.key_of(Proof(proof, "POST", place) if proof else None)
+        if client.kind == "backend":
+            raise Refusal("unauthorized_client", "A service asks nobody; it gets its tokens by client_credentials.")
+        asked = {name: form[name] for name in sorted(OF_A_REQUEST & form.keys())} | {"client_id": client.id}
+        if jkt and asked.setdefault("dpop_jkt", jkt) != jkt:
+            raise Refusal("invalid_dpop_proof", "dpop_jkt is not the key of the DPoP proof.")
+        wish = require_wish(client, asked, self.grants.base)
+        if wish.launch:
+            self.launched(wish.launch, client.id)
+        return {"request_uri": await self._pushed.push(client.id, asked), "expires_in": int(LASTS.total_seconds())}
 
     async def token(self, form: Mapping[str, str], proof: str = "") -> dict[str, Any]:
         """Answer a token request (RFC 6749 § 3.2); Refusal says why not."""
@@ -110,7 +161,7 @@ class AuthorizationServer:
             return form
         return {**form, "client_id": await self.grants.client_of(form.get("refresh_token", ""))}
 
-    async def _of_service(self, form: Mapping[str, str], client: Any, jkt: str) -> dict[str, Any]:
+    async def _of_service(self, form: Mapping[str, str], client: Client, jkt: str) -> dict[str, Any]:
         scopes = parse_scopes(form.get("scope", ""))
         if not scopes.within(client.scopes):
             raise Refusal("invalid_scope", "The service is not registered for these scopes.")
