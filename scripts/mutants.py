@@ -31,6 +31,7 @@ _WORDS = (
     (" and ", " or "), (" or ", " and "), ("not ", ""), ("<=", "<"), (" > ", " >= "), (" < ", " <= "),
     ("is null", "is not null"), ("<@", "@>"), ("'staff'", "'x'"), ("'citizen'", "'x'"), (" <> ", " = "),
 )  # fmt: skip
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _PLAIN = (str, int, dict, frozenset, tuple, set, re.Pattern)
 _PLACES = re.compile(r":(permit|permit_whole|visible|visible_entry|visible_given):")
 
@@ -39,13 +40,13 @@ _PLACES = re.compile(r":(permit|permit_whole|visible|visible_entry|visible_given
 class Mutant:
     """One change: where, what becomes what, how to make it in this process, and what a test that sees it runs.
 
-    `runs` holds lines (`path:7`) or the name of a statement; empty where it is read when the program starts.
+    `runs` is the place of a statement (`module:7`) or a named query; "" where it runs when the program starts.
     """
 
     where: str
     what: str
     make: Callable[[], None]
-    runs: frozenset[str] = frozenset()
+    runs: str
 
 
 # -- of Python
@@ -60,19 +61,32 @@ def of_module(name: str) -> Iterator[Mutant]:
         if id(node) in words or (isinstance(node, ast.expr) and not hasattr(node, "lineno")):
             continue
         for changed, text in _changes(node):
-            where = f"{name}:{getattr(node, 'lineno', 0)}"
-            yield Mutant(where, text, _replacing(name, tree, number, changed), _runs(tree, node, str(module.__file__)))
+            where, make = f"{name}:{getattr(node, 'lineno', 0)}", _replacing(name, tree, number, changed)
+            yield Mutant(where, text, make, _statement(name, tree, node))
 
 
-def _runs(tree: ast.AST, node: ast.AST, path: str) -> frozenset[str]:
-    """Return the lines of the statement that a node stands in; none where that runs when the module is imported."""
+def _statement(name: str, tree: ast.AST, node: ast.AST) -> str:
+    """Return the place of the statement that a node stands in; "" where that runs when the module is imported."""
     around = [n for n in ast.walk(tree) if isinstance(n, ast.stmt) and any(inner is node for inner in ast.walk(n))]
-    made = [n for n in around if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    made = [n for n in around if isinstance(n, _FUNCTIONS)]
     if not made or around[-1] is made[-1]:  # of the module, a decorator or a default
-        return frozenset()
-    last: Any = around[-1]
-    end = last.body[0].lineno - 1 if getattr(last, "body", None) else last.end_lineno
-    return frozenset(f"{path}:{line}" for line in range(last.lineno, max(end, last.lineno) + 1))
+        return ""
+    return f"{name}:{around[-1].lineno}"
+
+
+def probe(name: str, ran: Callable[[str], None]) -> None:
+    """Have the functions of a module tell the place of each statement before they run it."""
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    inside = {id(n): n for made in ast.walk(tree) if isinstance(made, _FUNCTIONS) for n in ast.walk(made)}
+    for node in inside.values():
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                told = [(ast.parse(f"_ran({f'{name}:{s.lineno}'!r})").body[0], s) for s in value]
+                setattr(node, field, [statement for pair in told for statement in pair])
+    new = _executed(name, tree)
+    vars(module)["_ran"] = ran
+    _take_over(vars(module), new)
 
 
 def _declared(node: ast.AST) -> list[ast.AST]:
@@ -160,12 +174,17 @@ def _replacing(name: str, tree: ast.Module, number: int, change: Callable[[Any],
         copy = deepcopy(tree)
         node = next(n for i, n in enumerate(ast.walk(copy)) if i == number)
         _put(copy, node, change(node))
-        module = importlib.import_module(name)
-        new: dict[str, Any] = {"__name__": name, "__file__": module.__file__}
-        exec(compile(ast.fix_missing_locations(copy), str(module.__file__), "exec"), new)  # noqa: S102 - our own source
-        _take_over(vars(module), new)
+        _take_over(vars(importlib.import_module(name)), _executed(name, copy))
 
     return make
+
+
+def _executed(name: str, tree: ast.Module) -> dict[str, Any]:
+    """Return what a module's changed source makes."""
+    path = str(importlib.import_module(name).__file__)
+    new: dict[str, Any] = {"__name__": name, "__file__": path}
+    exec(compile(ast.fix_missing_locations(tree), path, "exec"), new)  # noqa: S102 - our own source
+    return new
 
 
 def _put(tree: ast.AST, node: ast.AST, new: ast.AST | None) -> None:
@@ -222,7 +241,7 @@ def of_statements() -> Iterator[Mutant]:
         for text, what in _opened(query.text):
             new = type(query)(query.name, query.scope, text)
             make = partial(queries.named_queries().__setitem__, name, new)
-            yield Mutant(f"sql {name}", what, make, frozenset({name}))
+            yield Mutant(f"sql {name}", what, make, name)
 
 
 def _opened(text: str) -> Iterator[tuple[str, str]]:
@@ -244,8 +263,8 @@ def of_searches() -> Iterator[Mutant]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found = list(_opened(node.value))
             for text, what in found:
-                change, runs = _replacing(name, tree, number, _opening(text)), _runs(tree, node, str(path))
-                yield Mutant(f"{name}:{getattr(node, 'lineno', 0)}", what, change, runs)
+                make = _replacing(name, tree, number, _opening(text))
+                yield Mutant(f"{name}:{getattr(node, 'lineno', 0)}", what, make, _statement(name, tree, node))
 
 
 def _opening(text: str) -> Callable[[Any], ast.AST]:

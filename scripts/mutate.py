@@ -20,7 +20,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -33,14 +32,13 @@ import pytest  # noqa: E402 - after the path
 from tests import conftest  # noqa: E402
 from tests.folders import open_folder  # noqa: E402
 
-from mutants import Mutant, mutants  # noqa: E402
+from mutants import Mutant, mutants, probe  # noqa: E402
 from overblik.fhir.definitions import r4  # noqa: E402
 from overblik.store import queries  # noqa: E402
 from overblik.store.embedded import EmbeddedPostgres  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
 SECONDS = 600
 KEPT = type(queries.sql)
@@ -122,52 +120,56 @@ class Finders:
             os.write(self._told, report.nodeid.encode())
 
 
-class Runs:
-    """Notes which lines of these files and which named statements each test runs, and for how long it does."""
+class Asked(dict[str, Any]):
+    """The named queries, telling which of them are asked for."""
 
-    def __init__(self, told: int, paths: set[str]) -> None:
+    told: Callable[[str], None]
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a query, and tell its name."""
+        self.told(name)
+        return super().__getitem__(name)
+
+
+class Runs:
+    """Notes which statements of these modules and which named queries each test runs, and for how long it does."""
+
+    def __init__(self, told: int, modules: set[str]) -> None:
         self._told = told
-        self._paths = paths
         self._seen: dict[str, set[str]] = defaultdict(set)
         self._seconds: dict[str, float] = defaultdict(float)
         self._now: set[str] = set()
+        self._failed = ""
+        for module in modules:
+            probe(module, self._ran)
+        asked = Asked(queries.named_queries())
+        asked.told = self._ran
+        vars(queries)["named_queries"] = lambda: asked
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
         """Follow one test. What is compiled once and kept is compiled again in each."""
         self._now = self._seen[item.nodeid]
         for kept in [o for o in gc.get_objects() if isinstance(o, KEPT)]:
-            if kept.__module__.startswith("overblik.store.") and kept.__name__ != "named_queries":
+            if kept.__module__.startswith("overblik.store."):
                 kept.cache_clear()
-        threading.settrace(self._call)
-        sys.settrace(self._call)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(None)
-            threading.settrace(None)
+
+    def _ran(self, what: str) -> None:
+        self._now.add(what)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how long a test takes."""
+        """Note how long a test takes, or why it fails."""
         self._seconds[report.nodeid] += report.duration
+        self._failed += f"{report.nodeid}\n{report.longreprtext}\n" if report.failed else ""
 
     def pytest_sessionfinish(self) -> None:
-        """Tell {test: [seconds, what it runs]}."""
+        """Tell {test: [seconds, what it runs]}, or what failed."""
         told = {test: [self._seconds[test], sorted(seen)] for test, seen in self._seen.items()}
-        os.write(self._told, json.dumps(told).encode())
-
-    def _call(self, frame: FrameType, *_: Any) -> Any:
-        code = frame.f_code
-        if code.co_filename == queries.__file__ and code.co_name.startswith("sql"):
-            self._now.add(str(frame.f_locals["name"]))
-        return self._line if code.co_filename in self._paths else None
-
-    def _line(self, frame: FrameType, *_: Any) -> Any:
-        self._now.add(f"{frame.f_code.co_filename}:{frame.f_lineno}")
-        return self._line
+        with os.fdopen(self._told, "w") as pipe:
+            pipe.write(self._failed or json.dumps(told))
 
 
-def forked(mutant: Mutant | None, files: list[str], plugin: type, given: Any, *, loud: bool = False) -> tuple[int, str]:
+def forked(mutant: Mutant | None, asked: list[str], plugin: type, given: Any, *, loud: bool = False) -> tuple[int, str]:
     """Run tests in a fork with a mutant; return how pytest ended, and what the plugin told."""
     heard, told = os.pipe()
     child = os.fork()
@@ -182,8 +184,8 @@ def forked(mutant: Mutant | None, files: list[str], plugin: type, given: Any, *,
             if mutant is not None:
                 mutant.make()
             code = pytest.main(
-                ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain", "-m", "not long",
-                 "--worlds", "200", "--rootdir", str(ROOT), *files],
+                ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--assert=plain",
+                 "--worlds", "200", "--rootdir", str(ROOT), *asked],
                 [plugin(told, given)],
             )  # fmt: skip
         except BaseException:  # noqa: BLE001 - what it was is told, and the fork ends
@@ -204,7 +206,7 @@ def forked(mutant: Mutant | None, files: list[str], plugin: type, given: Any, *,
 
 def survives(mutant: Mutant, known: dict[str, Any], *, loud: bool = False) -> bool:
     """Run the tests that run what a mutant changes; say whether all of them passed."""
-    tests = {test: seconds for test, (seconds, runs) in known.items() if not mutant.runs or mutant.runs & set(runs)}
+    tests = {test: seconds for test, (seconds, runs) in known.items() if mutant.runs in {"", *runs}}
     if not tests:
         return True
     files = sorted({str(ROOT / test.partition("::")[0]) for test in tests})
@@ -221,6 +223,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, nargs="*", help="these of the target; one with pytest's output")
     parser.add_argument("--every", type=int, default=1, help="only each so manieth")
     parser.add_argument("--tests", nargs="*", help="only these modules of tests, below tests/")
+    parser.add_argument("--long", action="store_true", help="the long tests of them too")
     given = parser.parse_args()
     left = 0
     with open_folder("mutants", in_memory=True) as folder:
@@ -251,10 +254,11 @@ def _run(target: str, given: argparse.Namespace) -> int:
         for number, mutant in wanted:
             print(f"{target} {number}: {mutant.where}: {mutant.what}")
         return 0
-    paths = {place.rpartition(":")[0] for _, mutant in wanted for place in mutant.runs}
-    code, told = forked(None, [str(ROOT / "tests" / test) for test in tests], Runs, paths)
+    modules = {mutant.runs.partition(":")[0] for _, mutant in wanted if ":" in mutant.runs}
+    which = [] if given.long else ["-m", "not long"]
+    code, told = forked(None, [*which, *(str(ROOT / "tests" / test) for test in tests)], Runs, modules)
     if code != 0:
-        sys.exit(f"mutate: the tests of {target} fail without any change; see `pytest {' '.join(tests)}`.")
+        sys.exit(f"mutate: the tests of {target} fail without any change:\n{told}")
     known, left = json.loads(told), 0
     for count, (number, mutant) in enumerate(wanted, 1):
         if survives(mutant, known, loud=loud):

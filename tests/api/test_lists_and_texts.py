@@ -54,6 +54,7 @@ async def test_words_are_found_as_danes_write_them(world: World) -> None:
     for asked, expected in WORDS:
         path = f"Observation?patient={ids['inge']}&{asked}&_count=2"
         assert sorted(await found(world, names, path)) == expected.split(), asked
+    assert await found(world, names, f"Observation?_id={ids['knee']}&_content=brud") == ["knee"]
     assert await found(world, names, "Observation?_content=æblegrød", world.citizen(INGE)) == ["plain"]
     assert await found(world, names, "Observation?_content=æblegrød", world.citizen("0101010101")) == []
     total = await world.get(f"/Patient/{ids['inge']}/Observation?_content=brud&_summary=count", world.source())

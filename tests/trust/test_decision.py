@@ -10,6 +10,7 @@ from overblik.fhir.errors import Forbidden, Malformed
 from overblik.trust.callers.identity import Caller, Interaction, Kind, require, require_kind, system_caller
 from overblik.trust.callers.scopes import EVERYTHING, LONGEST, Reach, parse_scopes
 from overblik.trust.door.cursors import Cursors
+from overblik.trust.door.searching import of_one
 from tests.conftest import NOW
 
 MAY: dict[Kind, set[str]] = {
@@ -218,3 +219,25 @@ def test_a_cursor_is_of_one_length_says_nothing_and_opens_only_where_it_was_made
             cursors.open(text, scope)
     with pytest.raises(Malformed, match="cursor-invalid"):
         Cursors(b"l" * 32).open(sealed[1], "who|what")
+
+
+ONE, TWO = "2512489996", "0905489998"
+KEPT: list[tuple[str, bool]] = [
+    # a query, and whether the log keeps the CPR numbers in it
+    (f"Patient?identifier={ONE}", True),
+    (f"Patient?identifier={ONE},{ONE[:6]}-{ONE[6:]}", True),
+    (f"Patient?identifier={ONE},{TWO}", False),
+    (f"Patient?identifier:not={ONE}", False),
+    (f"Patient?_filter=identifier eq {ONE}", False),
+    ("Patient?name:not=Hansen&_filter=active eq true", True),
+    (f"Patient?identifier=x%7C{ONE}%2Cx%7C{TWO}", False),
+    (f"Patient?identifier=1{ONE}&_filter=x", True),
+]
+
+
+@pytest.mark.parametrize(("query", "kept"), KEPT)
+def test_the_log_names_a_cpr_only_where_nobody_but_that_person_is_found(query: str, kept: bool) -> None:
+    hidden = query
+    for number in (ONE, TWO) if not kept else ():
+        hidden = hidden.replace(number, "(CPR)")
+    assert of_one(query) == hidden

@@ -26,6 +26,7 @@ from tests.trust.stage import (
     stage,
     write,
 )
+from tests.trust.test_facts import fact, tell
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -148,6 +149,25 @@ async def test_what_is_blocked_is_hidden_whatever_way_it_is_asked_for(world: Wor
     assert not await sees(world, names["patient"], DEPARTMENT)
     with pytest.raises(NotFound):
         await door.find(named, CPR_SYSTEM, CPR)
+
+
+async def test_the_bytes_of_a_message_need_a_relation_and_are_blocked_by_themselves(world: World) -> None:
+    identifier = await stage(world)
+    raw = {"resourceType": "Binary", "contentType": "text/plain"}
+    binary = "/" + (await tell(world, fact("raw", raw, raw=("text/plain", b"as it came"))))["raw"]
+    nurse = world.professional(DEPARTMENT)
+
+    async def shown(who: dict[str, str]) -> bool:
+        answer = await world.get(binary, who)
+        assert (answer.status_code, b"as it came" in answer.content) in {(200, True), (404, False)}
+        return answer.status_code == 200
+
+    assert [await shown(who) for who in (nurse, world.citizen(CPR), world.citizen(OTHER))] == [False, True, False]
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    assert await shown(nurse)
+    await deny(world, identifier, type="Binary")
+    assert not await shown(nurse)
+    assert await sees(world, identifier, DEPARTMENT)
 
 
 async def test_what_is_about_two_patients_needs_a_relation_to_both(world: World) -> None:

@@ -67,20 +67,27 @@ def coded(concept: dict[str, Any]) -> str:
 
 async def test_o1_the_log_does_not_tell_its_reader_what_is_hidden_from_them(world: World) -> None:
     """What is refused to the reader stands there as little as what is not there; a hidden Patient opens no log."""
-    await staged(world)
-    hidden = await write(world, observation(meta={"security": [{"code": "x"}]}))
-    other = await write(world, {**patient(), "id": "gateway.hidden"})
+    names = await staged(world)
+    made = await write(world, observation(meta={"security": [{"code": "x"}]}))
+    await write(world, {**patient(), "id": "gateway.hidden"})
+    # Of two Patients of one record an event names the first that its reader may see.
+    first, second = await world.run.database.fetch("select id from resource where type = 'Patient' order by pid, rid")
+    hidden, shown = first.id, second.id
+    assert names["Patient"] in {hidden, shown}
     await world.run.database.run(
-        "update resource set labels = '{staff}' where id = any(%(ids)s::text[])", {"ids": [hidden, other]}
+        "update resource set labels = '{staff}' where id = any(%(ids)s::text[])", {"ids": [made, hidden]}
     )
     citizen = world.citizen(CPR)
-    before = len(await events(world))
-    for name in (hidden, "absent"):
+    before = await events(world)
+    assert {of(event, "entity", "1")[0]["what"]["reference"] for event in before} == {f"Patient/{shown}"}
+    for name in (made, "absent"):
         assert (await world.get(f"/Observation/{name}", citizen)).status_code == 404
     assert await events(world, "?outcome=4") == []
-    assert len(await events(world)) <= before + 2, "two looks at the log itself"
-    for name in (other, "absent"):
+    assert len(await events(world)) <= len(before) + 2, "two looks at the log itself"
+    for name in (hidden, "absent"):
         assert await events(world, f"?patient={name}") == []
+        assert await world.run.door.log(Caller("citizen", CPR, "Borger"), name, 100) == []
+    assert await world.run.door.log(Caller("citizen", CPR, "Borger"), shown, 100)
 
 
 async def test_an_apps_scopes_of_its_person_reach_the_log_without_a_patient_in_context(world: World) -> None:
