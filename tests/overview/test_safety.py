@@ -190,6 +190,10 @@ def test_a_stopped_order_says_why_and_when_it_ends() -> None:
     (item,) = seen([order(status="stopped", statusReason={"text": "Blødning"}, **period(-2))]).medication
     assert item.change_reason == "Blødning"
     assert item.ends == NOW - 2 * DAY
+    # R4 has one reason of a request, and a list of a statement's: the first that says something is told
+    several = [{}, {"text": "Kvalme"}, {"text": "Udslæt"}]
+    (item,) = seen([order(resourceType="MedicationStatement", status="stopped", statusReason=several)]).medication
+    assert item.change_reason == "Kvalme"
 
 
 def test_what_is_entered_in_error_is_shown_nowhere() -> None:

@@ -134,7 +134,8 @@ def _stated(merged: Merged) -> Callable[[Entry], str]:
 
 def _change(ctx: Context, resource: Json) -> tuple[str, str]:
     """Return what happened to an order in the last ninety days, and why."""
-    reason = words_of(resource.get("statusReason", {}))
+    stated = resource.get("statusReason", {})  # of a MedicationStatement several
+    reason = next((r for c in (stated if isinstance(stated, list) else [stated]) if (r := words_of(c))), "")
     if resource.get("status") in _OVER:
         end = end_of(_period(resource))
         return ("stopped", reason) if end is None or (ctx.now - end).days <= RECENT_DAYS else ("", "")
