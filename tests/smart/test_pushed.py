@@ -50,6 +50,7 @@ def is_not_good(answer: httpx.Response) -> bool:
     return (answer.status_code, "location" in answer.headers) == (400, False) and "anmodning gælder ikke" in answer.text
 
 
+@pytest.mark.long
 async def test_a_request_that_was_sent_ahead_is_put_to_the_person_and_gives_a_code(world: World) -> None:
     await known(world)
     app = await register(world)
@@ -71,6 +72,7 @@ async def test_a_request_that_was_sent_ahead_is_put_to_the_person_and_gives_a_co
     assert not await world.run.database.fetch("select 1 as found from pushed_request"), "answered, and forgotten"
 
 
+@pytest.mark.long
 async def test_a_launch_from_a_patients_page_can_be_sent_ahead(world: World) -> None:
     await told(world)
     app = await register(world, launch_url="https://app.example.dk/launch", pushed=True)
@@ -145,6 +147,7 @@ async def test_a10_a_request_uri_is_good_once_for_a_minute_and_its_own_client(wo
         assert (unknown.status_code, "Appen kendes ikke her" in unknown.text) == (400, True)
 
 
+@pytest.mark.long
 async def test_a10_what_a_request_goes_by_is_for_its_client_and_ends_with_time_and_answer(world: World) -> None:
     await known(world)
     app = await register(world)
@@ -167,6 +170,7 @@ async def test_a10_what_a_request_goes_by_is_for_its_client_and_ends_with_time_a
     assert not await world.run.database.fetch("select 1 as found from app_grant")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("decision", ["allow", "deny"])
 async def test_a10_one_request_has_one_answer(world: World, decision: str) -> None:
     await known(world)
@@ -192,6 +196,7 @@ async def test_a10_a_client_that_must_send_ahead_does_not_come_without(world: Wo
     assert (await app.redeem((await app.let_in(page))["code"])).status_code == 200
 
 
+@pytest.mark.long
 async def test_a10_a_client_with_keys_shows_them_to_send_ahead(world: World) -> None:
     """Each name of the endpoint, of the token endpoint, and of us, is one an assertion may go to (RFC 9126 § 2)."""
     await known(world)
@@ -212,6 +217,7 @@ async def test_a10_a_client_with_keys_shows_them_to_send_ahead(world: World) -> 
     assert refused.json()["error"] == "unauthorized_client"
 
 
+@pytest.mark.long
 async def test_a_request_may_name_the_key_that_its_tokens_are_bound_to(world: World) -> None:
     """RFC 9449 § 10: by `dpop_jkt`, in an address too, or by a proof beside what is pushed."""
     await known(world)
