@@ -148,6 +148,14 @@ async def test_every_version_is_kept(world: World) -> None:
     assert (history["type"], methods) == ("history", ["DELETE", "PUT", "POST"])
 
 
+async def test_every_version_of_what_belongs_to_no_patient_is_kept(world: World) -> None:
+    made = (await world.post("/Organization", world.source(), {"resourceType": "Organization", "name": "A"})).json()
+    path = f"/Organization/{made['id']}"
+    assert (await world.replace(path, world.source(), {**made, "name": "B"})).status_code == 200
+    found = [await world.get(f"{path}/_history/{number}", world.source()) for number in (1, 2, 3)]
+    assert [(one.status_code, one.json().get("name")) for one in found] == [(200, "A"), (200, "B"), (404, None)]
+
+
 async def test_search_finds_by_each_parameter(world: World) -> None:
     patient = await make_patient(world)
     who = world.source()

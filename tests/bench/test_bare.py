@@ -34,7 +34,7 @@ def test_its_statements_differ_in_the_entry_alone(monkeypatch: pytest.MonkeyPatc
     plain = {name: query.text for name, query in queries.named_queries().items()}
     queries.named_queries.cache_clear()
     assert full.keys() == plain.keys()
-    for name in ("read_set", "gather", "read_versions", "worklist", "log_disclosure"):
+    for name in ("read_set", "gather", "read_version", "worklist", "log_disclosure"):
         assert "insert into access_log" in full[name]
         assert "access_log" not in plain[name] + plain[name].partition("log_queue")[2]
         assert plain[name] == "select" or full[name].startswith(plain[name].partition("logged as")[0])

@@ -169,9 +169,9 @@ def test_a_pass_over_a_type_reads_a_batch_and_no_more(filled: psycopg.Connection
     assert not any("Seq Scan on resource" in line for line in lines), lines
 
 
-@pytest.mark.parametrize("name", ["gather", "read_versions", "everything"])
+@pytest.mark.parametrize("name", ["gather", "read_version", "everything"])
 def test_a_decision_reads_the_relations_of_one_record_only(filled: psycopg.Connection[Any], name: str) -> None:
-    given: dict[str, Any] = {"pid": 7, "rid": 7, "pids": [7], "types": ["Patient"], "version": None, "limit": 5}
+    given: dict[str, Any] = {"pid": 7, "rid": 7, "pids": [7], "types": ["Patient"], "version": 1, "limit": 5}
     given |= dict.fromkeys(("after", "after_patients", "since", "start", "end", "old")) | {"count": 5, "viewer": ""}
     params = NURSE.params(NOW, "read", "") | given
     lines = explained(filled, sql_for(name, NURSE.kind), params)

@@ -168,6 +168,9 @@ async def test_the_bytes_of_a_message_need_a_relation_and_are_blocked_by_themsel
     await deny(world, identifier, type="Binary")
     assert not await shown(nurse)
     assert await sees(world, identifier, DEPARTMENT)
+    assert (await world.http.delete(f"/fhir{binary}", headers=world.source())).status_code == 204
+    gone = [await world.get(binary, who) for who in (world.citizen(CPR), nurse)]
+    assert [(one.status_code, b"as it came" in one.content) for one in gone] == [(410, False), (404, False)]
 
 
 async def test_what_is_about_two_patients_needs_a_relation_to_both(world: World) -> None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from overblik.fhir.errors import Forbidden
 from overblik.fhir.strict_json import dumps
+from overblik.trust.callers.identity import Caller
+from overblik.trust.callers.scopes import Reach, parse_scopes
 from tests.conftest import NOW
 from tests.trust.consents import attorney, consent, deny, permit, unit, verified
 from tests.trust.stage import CPR, HOSPITAL, OTHER, encounter, patient, stage, write
@@ -243,3 +246,15 @@ async def test_a_patch_shows_no_resource_to_who_has_no_scope_to_read_it(world: W
         for kind in ("batch", "transaction"):
             answer = await world.post("", app, {"resourceType": "Bundle", "type": kind, "entry": [entry]})
             assert (answer.json()["entry"][0]["response"]["status"], "Patient/" in answer.text) == ("200 OK", shown)
+
+
+async def test_no_way_through_the_door_is_open_to_an_app_without_its_scope(world: World) -> None:
+    """What no app's scope covers, a list of work and whom somebody may block, is for people alone."""
+    door, app = world.run.door, Caller("citizen", CPR, "N", reach=Reach(parse_scopes("patient/Encounter.rs"), (7,)))
+    for asked in (
+        door.read(app, "Patient", "x"), door.version(app, "Patient", "x", 1), door.binary(app, "x"),
+        door.gather(app, "x", ("Encounter", "Patient"), "overview"), door.worklist(app, ("due",), ("Encounter",)),
+        door.find(app, "s", "v"), door.log(app, "x", 1), door.circle(app, "x"), door.sealed_log(app, "x", 1, 1),
+    ):  # fmt: skip
+        with pytest.raises(Forbidden):
+            await asked

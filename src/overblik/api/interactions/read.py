@@ -67,7 +67,7 @@ async def one_version(services: Services, request: Request) -> Disclosed:
     """Return the version that the path names; NotFound for one that cannot be, Gone for a deletion."""
     if not (request.version.isascii() and request.version.isdecimal()) or len(request.version) > 9:
         raise NotFound
-    versions = await services.door.versions(request.caller, request.type, request.id, version=int(request.version))
-    if versions[0].deleted:
+    found = await services.door.version(request.caller, request.type, request.id, int(request.version))
+    if found.deleted:
         raise Gone("deleted", "This version says that the resource was deleted.")
-    return versions[0]
+    return found

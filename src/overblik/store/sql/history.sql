@@ -1,6 +1,6 @@
 -- name: history_of_one
 -- scope: patient
--- Versions of one resource, newest first. Judged by the resource as a whole, as in read_versions. A row
+-- Versions of one resource, newest first. Judged by the resource as a whole, as in read_version. A row
 -- without a version says that the resource is there and that no version is asked for.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),

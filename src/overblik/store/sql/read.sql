@@ -8,13 +8,13 @@ select l.type, l.id, l.pid, l.rid,
 from locator l
 where (l.type, l.id) in (select * from unnest(%(types)s::text[], %(ids)s::text[]));
 
--- name: read_versions
+-- name: read_version
 -- scope: patient
--- Every version of one resource, newest first; `version` limits it to one. Judged by the resource
--- as a whole: its labels, origins and clinical span are the widest it ever had.
+-- One version of a resource. Judged by the resource as a whole: its labels, origins and clinical span are the widest
+-- it ever had.
 with t as (select %(pid)s::bigint as pid),
 p as materialized (select e.rule, e.evidence from t, lateral (:permit:) e),
-versions as (
+shown as materialized (
     select r.pid, r.rid, r.type, r.id, v.version, v.received_at, v.body, v.deleted
     from p, resource r,
     lateral (
@@ -23,24 +23,19 @@ versions as (
         select h.version, h.received_at, h.body, h.deleted from history h
         where h.pid = r.pid and h.rid = r.rid
     ) v
-    where r.pid = %(pid)s and r.rid = %(rid)s and :visible:
-),
-shown as materialized (
-    select * from versions
-    where %(version)s::integer is null or version = %(version)s
-    order by version desc limit %(limit)s
+    where r.pid = %(pid)s and r.rid = %(rid)s and v.version = %(version)s and :visible:
 ),
 logged as (
     insert into access_log :log_columns:
-    select t.pid, case when n.count = 0 then 'refuse' else 'permit' end,
-           case when n.count = 0 then 'none' else p.rule end,
-           case when n.count = 0 then null else p.evidence end,
-           n.rids, n.versions, %(query)s, :log_values:
-    from t left join p on true,
-         (select count(*), coalesce(array_agg(rid), '{}') as rids,
-                 coalesce(array_agg(version), '{}') as versions from shown) n
+    select t.pid, case when s.rid is null then 'refuse' else 'permit' end,
+           case when s.rid is null then 'none' else p.rule end,
+           case when s.rid is null then null else p.evidence end,
+           case when s.rid is null then '{}' else array[s.rid] end,
+           case when s.rid is null then '{}' else array[s.version] end,
+           %(query)s, :log_values:
+    from t left join p on true left join shown s on true
 )
-select pid, rid, type, id, version, received_at, body, deleted from shown order by version desc;
+select pid, rid, type, id, version, received_at, body, deleted from shown;
 
 -- name: read_raw
 -- scope: patient
@@ -235,18 +230,14 @@ select id from shown;
 select type, id, version, received_at, body, deleted from shared_resource
 where type = %(type)s and id = %(id)s;
 
--- name: read_shared_versions
+-- name: read_shared_version
 -- scope: shared
--- The versions of a resource that belongs to no patient, newest first.
-select * from (
-    select type, id, version, received_at, body, deleted from shared_resource
-    where type = %(type)s and id = %(id)s
-    union all
-    select type, id, version, received_at, body, deleted from shared_history
-    where type = %(type)s and id = %(id)s
-) v
-where %(version)s::integer is null or version = %(version)s
-order by version desc limit %(limit)s;
+-- One version of a resource that belongs to no patient.
+select type, id, version, received_at, body, deleted from shared_resource
+where type = %(type)s and id = %(id)s and version = %(version)s
+union all
+select type, id, version, received_at, body, deleted from shared_history
+where type = %(type)s and id = %(id)s and version = %(version)s;
 
 -- name: log_refusal
 -- scope: patient

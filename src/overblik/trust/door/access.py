@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from overblik.trust.door.cursors import Cursors
     from overblik.trust.door.entries import Entry
 
-MOST_VERSIONS = 1000
 MOST_WORK = 200
 
 
@@ -159,23 +158,20 @@ class Door:
             raise Gone("deleted", "This resource was deleted.")
         return (await self.shielded(caller, [disclosed(rows[0])]))[0]
 
-    async def versions(
-        self, caller: Caller, resource_type: str, resource_id: str, *, version: int | None = None
-    ) -> list[Disclosed]:
-        """Return the versions, newest first, or the one asked for; never an empty list."""
+    async def version(self, caller: Caller, resource_type: str, resource_id: str, number: int) -> Disclosed:
+        """Return one version, a deletion too; NotFound for hidden and absent alike."""
         require(caller, "read", resource_type)
-        wanted = {"version": version, "limit": MOST_VERSIONS}
         if is_shared(resource_type):
-            params = {"type": resource_type, "id": resource_id, **wanted}
-            rows = await self.database.fetch(sql("read_shared_versions"), params)
+            params = {"type": resource_type, "id": resource_id, "version": number}
+            rows = await self.database.fetch(sql("read_shared_version"), params)
         else:
             place = await self.locate(resource_type, resource_id)
-            what = f"{resource_type}/{resource_id}/_history" + (f"/{version}" if version else "")
-            params = self._params(caller, "vread" if version else "history", what, place) | wanted
-            rows = await self.database.fetch(sql_for("read_versions", caller.kind), params)
+            what = f"{resource_type}/{resource_id}/_history/{number}"
+            params = self._params(caller, "vread", what, place) | {"version": number}
+            rows = await self.database.fetch(sql_for("read_version", caller.kind), params)
         if not rows:
             raise NotFound
-        return list(await self.shielded(caller, map(disclosed, rows)))
+        return (await self.shielded(caller, [disclosed(rows[0])]))[0]
 
     async def shielded(self, caller: Caller, found: Iterable[Disclosed]) -> tuple[Disclosed, ...]:
         """Return what was disclosed, without protected addresses that are not for this caller."""
