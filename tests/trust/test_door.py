@@ -45,6 +45,8 @@ async def test_a_citizen_sees_the_own_record_and_no_other(world: World) -> None:
     circle = await door.circle(own, identifier)
     assert ([org for org, _ in circle.relations], circle.sources) == ([DEPARTMENT], ("gateway",))
     assert await door.circle(other, identifier) == Circle((), ())
+    with pytest.raises(NotFound):
+        await door.circle(await caller(world, world.professional(DEPARTMENT)), identifier)
     await world.run.database.run("update resource set origins = '{another}', labels = '{staff}' where id = %(id)s",
                                  {"id": hidden})  # fmt: skip
     assert await door.circle(own, identifier) == circle

@@ -314,11 +314,6 @@ class Door:
             raise NotFound
         return [row for row in rows if row.n is not None]
 
-    async def refuse(self, caller: Caller, rule: str, query: str) -> None:
-        """Log a refusal that was decided before any look-up."""
-        params = caller.params(self.clock.now(), "refused", query) | {"pid": 0, "rule": rule}
-        await self.database.run(sql("log_refusal"), params)
-
     async def _pid_of(self, system: str, value: str) -> int:
         params = {"system": system, "value": value, "source": ""}
         rows = await self.database.fetch(sql("find_person"), params)
