@@ -16,6 +16,7 @@ from overblik.fhir.structure import check
 from overblik.trust.callers.identity import Caller
 from overblik.trust.log.events import KINDS, asked
 from tests.conftest import NOW
+from tests.trust.balp import broken
 from tests.trust.consents import attorney, consent, of_type, permit
 from tests.trust.stage import CPR, DAY, DEPARTMENT, MUNICIPALITY, OTHER, about, encounter, patient, stage, write
 from tests.trust.test_consent import say
@@ -45,7 +46,7 @@ async def events(world: World, query: str = "", who: dict[str, str] | None = Non
     answer = await world.get(f"/AuditEvent{query}", who or world.citizen(CPR))
     assert answer.status_code == 200, answer.text
     found = [entry["resource"] for entry in answer.json().get("entry", [])]
-    assert [check(event) for event in found] == [[]] * len(found)
+    assert [check(event) + broken(event) for event in found] == [[]] * len(found)
     return found
 
 

@@ -110,8 +110,8 @@ def audit_event(row: Any, base: str) -> Json:
     """Return the event of a row of `read_events`; `base` is this server's FHIR address."""
     kind = KINDS.get(row.action, _OPERATION)
     permitted = row.outcome == "permit"
-    entities = [_patient(row), *_object(row, kind, permitted=permitted), _transaction(row)]
-    follows = kind.pattern and permitted and (not kind.single or row.data)
+    about = _object(row, kind, permitted=permitted)
+    follows = kind.pattern and permitted and about
     event: Json = {
         "resourceType": "AuditEvent",
         "id": str(row.lid),
@@ -134,7 +134,7 @@ def audit_event(row: Any, base: str) -> Json:
         "observer": {"display": "Overblik"},
         "type": [{"system": f"{TERMINOLOGY}/security-source-type", "code": "4", "display": "Application Server"}],
     }
-    event["entity"] = entities
+    event["entity"] = [_patient(row), *about, _transaction(row)]
     return event
 
 
