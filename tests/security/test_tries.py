@@ -11,7 +11,8 @@ import pytest
 from overblik.app.runtime import runtime
 from overblik.app.server import application
 from overblik.app.settings import Settings
-from overblik.fhir.errors import TooMany
+from overblik.fhir.errors import NotFound, TooMany
+from overblik.trust.callers.identity import Caller
 from overblik.trust.callers.tries import WINDOW, Tries, address_of, networks
 from tests.conftest import NOW, FixedClock, World
 from tests.smart.app import register
@@ -100,6 +101,13 @@ async def test_a28_who_goes_through_numbers_is_stopped_before_any_is_looked_up(w
             assert (await world.get(f"/Patient?identifier={CPR_SYSTEM}|{ABSENT}", who)).status_code == 200
     world.clock.forward(minutes=10)
     assert await look_up(CPR) == 200
+
+
+async def test_a28_who_acts_for_somebody_is_counted_too(world: World) -> None:
+    proxy = Caller("proxy", OTHER, "Fuldmægtig", on_behalf=CPR)
+    for error in (NotFound, NotFound, NotFound, TooMany):
+        with pytest.raises(error):
+            await world.run.door.find(proxy, CPR_SYSTEM, ABSENT)
 
 
 def told(peer: str, *hops: str, proxies: str = "10.0.0.0/8, fd00::/8, 127.0.0.1") -> str:

@@ -40,8 +40,14 @@ async def test_a_citizen_sees_the_own_record_and_no_other(world: World) -> None:
     own, other = [await caller(world, who) for who in (world.citizen(CPR), world.citizen(OTHER))]
     door = world.run.door
     assert await door.find(own, CPR_SYSTEM, CPR) == identifier
-    with pytest.raises(NotFound):
-        await door.find(other, CPR_SYSTEM, CPR)
+    for cpr in (CPR, "0101010101"):
+        with pytest.raises(NotFound):
+            await door.find(other, CPR_SYSTEM, cpr)
+    place = await door.locate("Patient", identifier)
+    logged = "select pid, outcome from access_log where action = 'look up' and query = 'identifier' order by pid"
+    assert [tuple(row) for row in await world.run.database.fetch(logged)] == sorted(
+        [(place.pid, "refuse"), (0, "refuse")]
+    )
     circle = await door.circle(own, identifier)
     assert ([org for org, _ in circle.relations], circle.sources) == ([DEPARTMENT], ("gateway",))
     assert await door.circle(other, identifier) == Circle((), ())
@@ -50,6 +56,28 @@ async def test_a_citizen_sees_the_own_record_and_no_other(world: World) -> None:
     await world.run.database.run("update resource set origins = '{another}', labels = '{staff}' where id = %(id)s",
                                  {"id": hidden})  # fmt: skip
     assert await door.circle(own, identifier) == circle
+
+
+async def test_the_log_says_as_of_when_and_only_who_looks_has_looked(world: World) -> None:
+    identifier = await stage(world)
+    await world.run.drain()
+    door, own = world.run.door, await caller(world, world.citizen(CPR))
+    looked, counts = "select count(*) as number from looked", []
+    for more in ({"as_of": NOW}, {}, {"first": NOW}):
+        await door.gather(own, identifier, ("Patient",), "overview", **more)
+        counts.append((await world.run.database.fetch(looked))[0].number)
+    assert counts == [0, 0, 1]
+    rows = await world.run.database.fetch("select query from access_log where action = 'overview'")
+    path = f"Patient/{identifier}/overview"
+    assert sorted(row.query for row in rows) == [path, path, f"{path}?asOf={NOW.isoformat()}"]
+
+
+async def test_a_list_of_work_opens_each_record_by_its_patient(world: World) -> None:
+    identifier = await stage(world)
+    await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    nurse = await caller(world, world.professional(DEPARTMENT))
+    [record] = await world.run.door.worklist(nurse, ("contact",), ("Encounter", "Patient"))
+    assert (record.patient_id, len(record.entries)) == (identifier, 2)
 
 
 async def test_a_professional_without_evidence_sees_nothing(world: World) -> None:

@@ -135,9 +135,7 @@ class Door:
 
     async def locate(self, resource_type: str, resource_id: str) -> Place:
         """Return where a resource is kept, NOWHERE for one that does not exist or never could."""
-        if "\x00" in resource_id:
-            return NOWHERE
-        params = {"types": [resource_type], "ids": [resource_id]}
+        params = {"types": [resource_type], "ids": [storable(resource_id)]}
         rows = await self.database.look_up(sql("locate"), params)
         return Place(rows[0].pid, rows[0].rid, tuple(rows[0].pids)) if rows else NOWHERE
 
@@ -145,12 +143,12 @@ class Door:
         """Return the current version; NotFound for hidden and absent alike, Gone for deleted."""
         require(caller, "read", resource_type)
         if is_shared(resource_type):
-            params = {"type": resource_type, "id": "" if "\x00" in resource_id else resource_id}
+            params = {"type": resource_type, "id": storable(resource_id)}
             rows = await self.database.look_up(sql("read_shared"), params)
         else:
             what = f"{resource_type}/{resource_id}".replace("\x00", "?")
             params = caller.params(self.clock.now(), "read", what)
-            params |= {"type": resource_type, "id": "" if "\x00" in resource_id else resource_id}
+            params |= {"type": resource_type, "id": storable(resource_id)}
             rows = await self.database.share_set(sql_for_set("read_set", caller.kind), params)
         if not rows:
             raise NotFound
@@ -162,7 +160,7 @@ class Door:
         """Return one version, a deletion too; NotFound for hidden and absent alike."""
         require(caller, "read", resource_type)
         if is_shared(resource_type):
-            params = {"type": resource_type, "id": resource_id, "version": number}
+            params = {"type": resource_type, "id": storable(resource_id), "version": number}
             rows = await self.database.fetch(sql("read_shared_version"), params)
         else:
             place = await self.locate(resource_type, resource_id)
@@ -209,7 +207,7 @@ class Door:
         params |= {"viewer": caller.viewer if first else "", "old": first, **caller.reached("rs")}
         name = "gather" if as_of is None else "gather_as_of"
         row = (await self.database.fetch(sql_for(name, caller.kind), params))[0]
-        entries = await self._entries(place, row) if row.rule is not None else ()
+        entries = await self._entries(place, row)
         if all(entry.deleted for entry in entries):
             raise NotFound
         shown = [r for r, e in zip(row.rids, entries, strict=False) if as_of or not e.deleted]
@@ -340,6 +338,11 @@ def in_one_piece(found: Iterable[Disclosed], start: str, middle: str, end: str) 
     if pieces:
         pieces.append(end.encode())
     return b"".join(pieces)
+
+
+def storable(resource_id: str) -> str:
+    """Return an id as statements take it: "" where PostgreSQL has no text for it, and nothing is called so."""
+    return "" if "\x00" in resource_id else resource_id
 
 
 def disclosed(row: Any) -> Disclosed:

@@ -14,7 +14,7 @@ from overblik.fhir.errors import Forbidden, Gone, Malformed, NotFound
 from overblik.store.history import history_floor, history_of_many
 from overblik.store.queries import sql, sql_for
 from overblik.trust.callers.identity import require, require_kind
-from overblik.trust.door.access import Page, disclosed
+from overblik.trust.door.access import Page, disclosed, storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,7 +73,7 @@ async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: st
     before = _opened(door, span.cursor, scope)
     params = span.params() | {"before": before[0] if before else None}
     if is_shared(resource_type):
-        params |= {"type": resource_type, "id": resource_id}
+        params |= {"type": resource_type, "id": storable(resource_id)}
         rows = await door.database.fetch(sql("shared_history_of_one"), params)
     else:
         place = await door.locate(resource_type, resource_id)
@@ -115,7 +115,7 @@ async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str
     """Return a resource as it was known at an instant; NotFound where it was not known then."""
     require(caller, "read", resource_type)
     if is_shared(resource_type):
-        params: dict[str, Any] = {"type": resource_type, "id": resource_id, "as_of": moment}
+        params: dict[str, Any] = {"type": resource_type, "id": storable(resource_id), "as_of": moment}
         rows = await door.database.fetch(sql("read_shared_as_of"), params)
     else:
         place = await door.locate(resource_type, resource_id)
