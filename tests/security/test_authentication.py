@@ -13,7 +13,19 @@ from tests.smart.app import REDIRECT, register
 if TYPE_CHECKING:
     from tests.security.conftest import Scene
 
-OPEN = {"/", "/static/{name}", "/livez", "/readyz", "/oauth/jwks", "/log/key", "/log/checkpoint", "/log/consistency"}
+OPEN = {
+    "/",
+    "/static/{name}",
+    "/livez",
+    "/readyz",
+    "/oauth/jwks",
+    "/log/key",
+    "/log/checkpoint",
+    "/log/consistency",
+    "/log/rotations",
+    "/log/witnessed",
+    "/log/cosignature",
+}
 """What anybody may have: it says nothing of anybody."""
 OF_SIGNING_IN = {path for path, _ in (*sign_in.PAGES, *provider.PAGES)} | {"/oauth/authorize"}
 OF_CLIENTS = {"/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke"}

@@ -124,7 +124,7 @@ def test_u18_a_rotation_that_was_cut_off_is_finished(
         path.write_bytes(data)
         path.chmod(0o600)
 
-    monkeypatch.setattr("overblik.trust.log.signer._write", write)
+    monkeypatch.setattr("overblik.trust.log.signer.write_safely", write)
     try:
         signer.rotate()
     except OSError:

@@ -3,6 +3,9 @@
     GET /log/key                     the verifier key (https://c2sp.org/signed-note)
     GET /log/checkpoint              the last signed head (https://c2sp.org/tlog-checkpoint)
     GET /log/consistency?old=&new=   the proof that the tree of `new` leaves begins with that of `old`
+    GET /log/rotations               how the key was replaced, the first time first
+    GET /log/witnessed               the last head that a witness has cosigned (https://c2sp.org/tlog-cosignature)
+    POST /log/cosignature            a note of ours that a witness we know has cosigned
 
 These are hashes, and how many entries there are; no hash can be guessed, because each entry has a salt.
 """
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from overblik.fhir.errors import Malformed, NotFound, OverblikError, Unavailable
+from overblik.fhir.errors import Malformed, NotFound, OverblikError, TooLarge, Unavailable
 from overblik.store import tree
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*"}
 
+MOST_NOTE = 16_384
+
 
 def log_routes(run: Runtime) -> list[Route]:
     """Return the routes of what is public about the log."""
@@ -36,7 +41,8 @@ def log_routes(run: Runtime) -> list[Route]:
         return PlainTextResponse(await run.heads.key() + "\n")
 
     async def checkpoint(_: Request) -> Response:
-        return PlainTextResponse((await _head(run)).note)
+        head = await _head(run)
+        return PlainTextResponse(await run.heads.witnessed.shown(head.size, head.note))
 
     async def consistency(request: Request) -> Response:
         head = await _head(run)
@@ -49,8 +55,38 @@ def log_routes(run: Runtime) -> list[Route]:
             raise Unavailable("log-damaged", f"The log has lost hashes ({error}).") from error
         return JSONResponse({"old": old, "new": new, "proof": [b64encode(step).decode() for step in proof]})
 
-    found = {"key": key, "checkpoint": checkpoint, "consistency": consistency}
-    return [Route(f"/log/{name}", _answering(endpoint), methods=["GET"]) for name, endpoint in found.items()]
+    async def rotations(_: Request) -> Response:
+        return JSONResponse([one._asdict() for one in await run.heads.rotations()])
+
+    async def witnessed(_: Request) -> Response:
+        note = await run.heads.witnessed.latest()
+        if not note:
+            raise NotFound
+        return PlainTextResponse(note)
+
+    async def cosignature(request: Request) -> Response:
+        await run.heads.witnessed.keep(await _note(request))
+        return Response(status_code=204)
+
+    found = {
+        "key": key, "checkpoint": checkpoint, "consistency": consistency, "rotations": rotations,
+        "witnessed": witnessed,
+    }  # fmt: skip
+    routes = [Route(f"/log/{name}", _answering(endpoint), methods=["GET"]) for name, endpoint in found.items()]
+    return [*routes, Route("/log/cosignature", _answering(cosignature), methods=["POST"])]
+
+
+async def _note(request: Request) -> str:
+    """Return what was sent; it is short, and read no further."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_NOTE:
+            raise TooLarge("form-too-large", f"A note has at most {MOST_NOTE} bytes.")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise Malformed("cosignature-wrong", "A note is text in UTF-8.") from None
 
 
 async def _head(run: Runtime) -> Head:

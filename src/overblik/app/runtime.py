@@ -120,7 +120,7 @@ async def runtime(
     room = Room() if settings.url else Room(settings.data, settings.reserve_mb << 20)
     database = Database(conninfo, size=settings.connections, room=room)
     await database.open(allow_unsafe=settings.mode == "test")
-    heads = Heads(database, clock, SignerProcess(settings.signer))
+    heads = Heads(database, clock, SignerProcess(settings.signer), settings.witness_keys)
     try:
         if migrating:
             await migrate(database)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from overblik.trust.callers.tries import networks
+from overblik.trust.log.cosignature import witness_keys
 from overblik.trust.treatment.bulk_reading import Limits
 from overblik.trust.treatment.stated import Rules
 
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     )
     sealed_only: bool = Field(default=False, description="Take a patient's body that is not sealed for a forged one.")
     log_signer: str = Field(default="", description="Command that signs the log's heads; default a child of our own.")
+    witnesses: str = Field(default="", description="Keys of the witnesses whose cosignatures are kept, with commas.")
     providers_file: Path | None = Field(default=None, description="A TOML file of the providers that sign people in.")
     stated_days: int = Field(default=7, ge=1, le=30, description="Days in which a stated relation must be confirmed.")
     stated_most: int = Field(default=5, ge=0, le=100, description="Stated relations a person may have unconfirmed.")
@@ -73,6 +75,12 @@ class Settings(BaseSettings):
         networks(value)
         return value
 
+    @field_validator("witnesses")
+    @classmethod
+    def _of_witnesses(cls, value: str) -> str:
+        witness_keys(value)
+        return value
+
     @property
     def url(self) -> str:
         """The database URL, from the file where one is named."""
@@ -90,6 +98,11 @@ class Settings(BaseSettings):
         """The command that signs the log's heads."""
         own = [sys.executable, "-m", "overblik.trust.log.signer", str(self.data / "keys" / "log")]
         return shlex.split(self.log_signer) or own
+
+    @property
+    def witness_keys(self) -> tuple[str, ...]:
+        """The keys of the witnesses of the log."""
+        return witness_keys(self.witnesses)
 
     @property
     def stating(self) -> Rules:

@@ -27,6 +27,7 @@ COMMANDS = {
     "follow-ups": "follow_ups",
     "verify-log": "verify_log",
     "replay-log": "replay_log",
+    "witness": "witness",
 }
 """Which module has each command: one that has an `app` has commands of its own."""
 

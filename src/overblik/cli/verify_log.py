@@ -24,6 +24,10 @@ def verify_log(
     checkpoint: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help="A checkpoint kept elsewhere, which must still be so.")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option("--witness", help="The key of a witness who must have cosigned."),
+    ] = None,
 ) -> None:
     """Compute every entry, leaf, chain and node of the log anew, and compare with every head that was signed.
 
@@ -44,6 +48,7 @@ def verify_log(
                 return await verify(
                     runtime.database, key or known["key"], notes, progress=lambda n: progress.advance(task, n),
                     rotations=[Rotation(*one) for one in known.get("rotations", ())],
+                    witnesses=witness or (),
                 )  # fmt: skip
             except BadNote as error:
                 raise Unavailable("key-unknown", f"The log's key cannot be read: {error}.") from None
@@ -52,9 +57,10 @@ def verify_log(
     for fault in report.faults:
         out.print(fault, markup=False)
     state = "sound" if not report.faults else "NOT what was signed"
+    seen = f", cosigned up to {report.witnessed}" if report.witnessed else ""
     err.print(
         f"The log is {state}: {report.entries} entries of {report.records} records, {report.heads} heads, "
-        f"signed up to {report.signed}; {report.waiting} wait to be sealed.",
+        f"signed up to {report.signed}{seen}; {report.waiting} wait to be sealed.",
         markup=False,
     )
     if report.faults:

@@ -8,7 +8,7 @@ union all select format('grant usage on all sequences in schema public to %%I', 
 union all select format('grant %%s on %%I to %%I',
     case when t.tablename = 'schema_migration' then 'select'
          when t.tablename = 'log_tree' then 'select'
-         when t.tablename in ('access_log', 'log_leaf', 'log_node', 'log_head', 'log_rotation', 'history',
+         when t.tablename in ('access_log', 'log_leaf', 'log_node', 'log_head', 'log_rotation', 'log_cosignature', 'history',
                               'shared_history', 'locator', 'policy', 'past_ground')
            then 'select, insert'
          else 'select, insert, update, delete' end,

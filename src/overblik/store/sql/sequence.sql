@@ -126,6 +126,29 @@ values (%(n)s, %(old)s, %(new)s, %(size)s, %(note)s, %(at)s) on conflict (n) do 
 -- scope: cross
 insert into log_head (size, note, at) values (%(size)s, %(note)s, %(at)s) on conflict (size) do nothing;
 
+-- name: log_head_of
+-- scope: cross
+-- The signed head of so many leaves.
+select h.size, coalesce((select r.note from log_rotation r where r.size = h.size order by r.n desc limit 1), h.note) as note
+from log_head h where h.size = %(size)s;
+
+-- name: log_cosigned_head
+-- scope: cross
+-- The last signed head that a witness has cosigned.
+select h.size, coalesce((select r.note from log_rotation r where r.size = h.size order by r.n desc limit 1), h.note) as note
+from log_head h where h.size = (select max(c.size) from log_cosignature c);
+
+-- name: log_cosignatures
+-- scope: cross
+-- What witnesses have cosigned, the smallest head first: of one size, or of all.
+select c.size, c.witness, c.line, h.note from log_cosignature c left join log_head h on h.size = c.size
+where %(size)s::bigint is null or c.size = %(size)s order by c.size, c.witness;
+
+-- name: put_log_cosignature
+-- scope: cross
+insert into log_cosignature (size, witness, line, at) values (%(size)s, %(witness)s, %(line)s, %(at)s)
+on conflict (size, witness) do nothing;
+
 -- name: log_secret
 -- scope: cross
 select id, secret from log_tree;

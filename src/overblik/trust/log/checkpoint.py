@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-_ED25519 = b"\x01"
+ED25519, COSIGNATURE = b"\x01", b"\x04"
+"""What a key is for, its first byte: notes of a log's own, or the cosignatures of a witness (cosignature.py)."""
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-_SIGNATURE = "\u2014 "
+SIGNATURE = "\u2014 "
 
 
 class BadNote(ValueError):
@@ -44,14 +45,14 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
 
 
-def key_id(name: str, public: bytes) -> bytes:
+def key_id(name: str, public: bytes, kind: bytes = ED25519) -> bytes:
     """Return the four bytes by which a note tells which key signed it."""
-    return sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+    return sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
-def verifier_key(name: str, public: bytes) -> str:
+def verifier_key(name: str, public: bytes, kind: bytes = ED25519) -> str:
     """Return a public key as text: NAME+ID+KEY."""
-    return f"{name}+{key_id(name, public).hex()}+{b64encode(_ED25519 + public).decode()}"
+    return f"{name}+{key_id(name, public, kind).hex()}+{b64encode(kind + public).decode()}"
 
 
 def signed(head: Checkpoint, name: str, *keys: Ed25519PrivateKey) -> str:
@@ -59,17 +60,17 @@ def signed(head: Checkpoint, name: str, *keys: Ed25519PrivateKey) -> str:
     lines = []
     for key in keys:
         identifier = key_id(name, key.public_key().public_bytes_raw())
-        lines.append(f"{_SIGNATURE}{name} {b64encode(identifier + key.sign(head.text.encode())).decode()}\n")
+        lines.append(f"{SIGNATURE}{name} {b64encode(identifier + key.sign(head.text.encode())).decode()}\n")
     return f"{head.text}\n{''.join(lines)}"
 
 
-def read_key(vkey: str) -> tuple[str, bytes]:
+def read_key(vkey: str, kind: bytes = ED25519) -> tuple[str, bytes]:
     """Return name and public key of a verifier key; raise BadNote."""
     name, _, rest = vkey.strip().partition("+")
     identifier, _, coded = rest.partition("+")
-    key = _bytes(coded)
-    if not name or len(key) != 33 or key[:1] != _ED25519 or key_id(name, key[1:]).hex() != identifier:
-        raise BadNote("this is no Ed25519 verifier key")
+    key = decoded(coded)
+    if not name or len(key) != 33 or key[:1] != kind or key_id(name, key[1:], kind).hex() != identifier:
+        raise BadNote("this is no Ed25519 verifier key" if kind == ED25519 else "this is no key of a witness")
     return name, key[1:]
 
 
@@ -80,9 +81,9 @@ def opened(note: str, vkey: str) -> Checkpoint:
     if not blank:
         raise BadNote("this is no signed note")
     for line in signatures.splitlines():
-        signer, _, coded = line.removeprefix(_SIGNATURE).partition(" ")
-        signature = _bytes(coded)
-        if line.startswith(_SIGNATURE) and signer == name and signature[:4] == key_id(name, public):
+        signer, _, coded = line.removeprefix(SIGNATURE).partition(" ")
+        signature = decoded(coded)
+        if line.startswith(SIGNATURE) and signer == name and signature[:4] == key_id(name, public):
             try:
                 Ed25519PublicKey.from_public_bytes(public).verify(signature[4:], f"{text}\n".encode())
             except InvalidSignature:
@@ -96,13 +97,14 @@ def parsed(text: str) -> Checkpoint:
     lines = text.partition("\n\n")[0].split("\n")
     if len(lines) < 3 or not lines[0] or not _SIZE.fullmatch(lines[1]):
         raise BadNote("this is no checkpoint")
-    root = _bytes(lines[2])
+    root = decoded(lines[2])
     if len(root) != 32:
         raise BadNote("this is no checkpoint")
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
-def _bytes(coded: str) -> bytes:
+def decoded(coded: str) -> bytes:
+    """Return what a text in base64 says; raise BadNote for any other."""
     try:
         return b64decode(coded, validate=True)
     except ValueError:

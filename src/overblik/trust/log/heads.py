@@ -19,6 +19,7 @@ from overblik.store import tree
 from overblik.store.queries import sql
 from overblik.trust.log.checkpoint import parsed
 from overblik.trust.log.rotation import Rotation
+from overblik.trust.log.witnessed import Witnessed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,9 +88,10 @@ class SignerProcess:
 class Heads:
     """The heads of one log."""
 
-    def __init__(self, database: Database, clock: Clock, signer: SignerProcess) -> None:
+    def __init__(self, database: Database, clock: Clock, signer: SignerProcess, witnesses: Sequence[str] = ()) -> None:
         self._database = database
         self._clock = clock
+        self.witnessed = Witnessed(database, clock, witnesses)
         self.signer = signer
         self._key = ""
 

@@ -40,7 +40,18 @@ async def own_log(door: Door, heads: Heads, caller: Caller, patient_id: str) -> 
         raise Unavailable("log-not-signed", "The log has no signed head yet; try again in a few seconds.")
     rows = await door.sealed_log(caller, patient_id, parsed(head.note).size, MOST)
     withheld, rotations = await withheld_units(door.database), await heads.rotations()
-    return await log_file(door.database, rows, head, key, withheld=withheld, rotations=rotations)
+    file = await log_file(door.database, rows, head, key, withheld=withheld, rotations=rotations)
+    return file | await _witnessed(door.database, heads, parsed(head.note).size)
+
+
+async def _witnessed(source: Source, heads: Heads, size: int) -> dict[str, Any]:
+    """Return the last head that a witness has cosigned, and the proof that the tree of `size` leaves begins with it."""
+    note = await heads.witnessed.latest()
+    old = parsed(note).size if note else 0
+    if not 0 < old <= size:
+        return {}
+    proof = [_coded(step) for step in await tree.consistency(source, old, size)]
+    return {"witnesses": list(heads.witnessed.witnesses), "witnessed": {"note": note, "proof": proof}}
 
 
 async def log_file(

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import sys
 from base64 import b64decode
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from overblik.store.merkle import EMPTY, extends
 from overblik.trust.log.checkpoint import BadNote, Checkpoint, opened, parsed, signed, verifier_key
+from overblik.trust.log.files import read_private_key, settle, write_safely
 from overblik.trust.log.rotation import Rotation
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Signer:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
             if not (folder / "signer.key").exists():
-                _write(folder / "signer.key", Ed25519PrivateKey.generate().private_bytes_raw())
-            self._key = _read_key(folder / "signer.key")
+                write_safely(folder / "signer.key", Ed25519PrivateKey.generate().private_bytes_raw())
+            self._key = read_private_key(folder / "signer.key")
 
     def key(self, origin: str) -> str:
         """Return the verifier key of a log; its name is the log's."""
@@ -90,7 +90,7 @@ class Signer:
             for state in self._folder.glob("*.note"):
                 if len(self.rotations(parsed(state.read_text(encoding="utf-8")).origin)) >= MOST_ROTATIONS:
                     raise Refused("the key was replaced too often", 0)
-            _write(self._folder / "next.key", Ed25519PrivateKey.generate().private_bytes_raw())
+            write_safely(self._folder / "next.key", Ed25519PrivateKey.generate().private_bytes_raw())
             self._hand_over()
 
     def _hand_over(self) -> None:
@@ -98,7 +98,7 @@ class Signer:
         path = self._folder / "next.key"
         if not path.exists():
             return
-        fresh = _read_key(path)
+        fresh = read_private_key(path)
         for state in self._folder.glob("*.note"):
             note = state.read_text(encoding="utf-8")
             origin = parsed(note).origin
@@ -107,10 +107,10 @@ class Signer:
             if not kept or kept[-1].new != new:
                 made = signed(opened(note, self.key(origin)), origin, self._key, fresh)
                 kept.append(Rotation(self.key(origin), new, made))
-                _write(state.with_suffix(".rotations"), json.dumps(kept).encode())
-            _write(state, kept[-1].note.encode())
+                write_safely(state.with_suffix(".rotations"), json.dumps(kept).encode())
+            write_safely(state, kept[-1].note.encode())
         path.rename(self._folder / "signer.key")
-        _settle(self._folder)
+        settle(self._folder)
         self._key = fresh
 
     def sign(self, head: Checkpoint, old: int, proof: list[bytes]) -> str:
@@ -133,7 +133,7 @@ class Signer:
             if last.size and not extends(last.size, last.root, head.size, head.root, proof):
                 raise Refused("the log is not the one that was signed last", last.size)
             made = signed(head, head.origin, self._key)
-            _write(self._state(head.origin), made.encode())
+            write_safely(self._state(head.origin), made.encode())
             return made
 
     def _state(self, origin: str) -> Path:
@@ -145,34 +145,9 @@ class Signer:
         with (self._folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (self._folder / "signer.key").exists():
-                self._key = _read_key(self._folder / "signer.key")  # another process may have replaced it
+                self._key = read_private_key(self._folder / "signer.key")  # another process may have replaced it
                 self._hand_over()
             yield
-
-
-def _read_key(path: Path) -> Ed25519PrivateKey:
-    if path.stat().st_mode & 0o077:
-        raise PermissionError(f"{path} can be read by others; run chmod 600 on it")
-    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Have a file be this or what it was, whatever happens; on disk when it returns."""
-    fresh = path.with_suffix(".new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)
-    _settle(path.parent)
-
-
-def _settle(folder: Path) -> None:
-    """Have what was renamed in a folder be so on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
 
 
 def answer(signer: Signer, line: str) -> dict[str, Any]:

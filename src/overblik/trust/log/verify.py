@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from overblik.store.merkle import EMPTY, Growing, root_of
 from overblik.store.queries import sql
 from overblik.store.tree import WIDE
-from overblik.trust.log.checkpoint import BadNote, Checkpoint
+from overblik.trust.log.checkpoint import COSIGNATURE, BadNote, Checkpoint, parsed, read_key
+from overblik.trust.log.cosignature import cosignatures
 from overblik.trust.log.entry import NOTHING, link_hash, record_name, sealed
 from overblik.trust.log.heads import origin_of
 from overblik.trust.log.rotation import Keys, Rotation
@@ -35,6 +36,7 @@ class Report:
     records: int = 0
     heads: int = 0
     signed: int = 0
+    witnessed: int = 0
     waiting: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -109,11 +111,12 @@ class _Walk:
 
 async def verify(
     database: Source, vkey: str, notes: Sequence[str] = (), *, rotations: Sequence[Rotation] | None = None,
-    progress: Callable[[int], None] = lambda _: None,
+    witnesses: Sequence[str] = (), progress: Callable[[int], None] = lambda _: None,
 ) -> Report:  # fmt: skip
     """Check everything; `notes` are checkpoints that were kept elsewhere, such as the signer's last.
 
     `rotations` are those that the signer knows; without them the database's count, which are held against them.
+    Of `witnesses` some head must be cosigned by each, here or in what was kept.
     Raises BadNote where the key cannot be read, or the keys before and after it are not signed for.
     """
     report = Report()
@@ -124,6 +127,7 @@ async def verify(
     keys, notes = Keys(vkey, known), [*notes, *(one.note for one in known)]
     log = (await database.fetch(sql("log_secret")))[0]
     heads = await _heads(database, report, keys, origin_of(log.id), notes)
+    await _check_witnesses(database, report, witnesses, notes)
     walk = _Walk(report, bytes(log.secret), heads)
     async with aclosing(_leaves(database)) as leaves:
         async for rows in leaves:
@@ -177,6 +181,27 @@ async def _heads(
         report.signed = max(report.signed, head.size)
     report.heads = len(rows)
     return found
+
+
+async def _check_witnesses(database: Source, report: Report, witnesses: Sequence[str], notes: Sequence[str]) -> None:
+    """Hold every cosignature that is kept, here and elsewhere, against the key it is of; each witness has one."""
+    seen: dict[str, int] = {}
+    rows = await database.fetch(sql("log_cosignatures"), {"size": None})
+    stored = [(row.size, f"{row.note}{row.line}", [row.witness]) for row in rows]
+    for size, note, keys in [*stored, *(("kept", note, witnesses) for note in notes)]:
+        try:
+            found = cosignatures(note, keys)
+        except BadNote as error:
+            report.add(f"the cosigned head of {size} leaves: {error}")
+            continue
+        if not found and size != "kept":
+            report.add(f"the cosigned head of {size} leaves: its line is not the witness's")
+        for one in found:
+            seen[one.witness] = max(seen.get(one.witness, 0), parsed(note).size)
+    for witness in witnesses:
+        if witness not in seen:
+            report.add(f"no head is cosigned by {read_key(witness, COSIGNATURE)[0]}")
+    report.witnessed = max(seen.values(), default=0)
 
 
 async def _compare_nodes(database: Source, walk: _Walk) -> None:
