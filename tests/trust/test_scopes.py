@@ -91,9 +91,21 @@ async def test_everything_and_chains_show_only_types_in_scope(world: World) -> N
     assert {e["resource"]["resourceType"] for e in found} == {"Patient", "Observation"}
     assert (await world.get(f"/Patient/{mine}/$everything?_type=Encounter", app)).status_code == 403
     assert await counted(world, "/Patient?_has:Encounter:patient:status=in-progress", world.token(**DOCTOR)) == 2
-    assert (await world.get("/Patient?_has:Encounter:patient:status=in-progress", app)).status_code == 403
+    refused = [await world.get(path, app) for path in ("/Patient?_has:Encounter:patient:status=x", "/Encounter")]
+    told = [(one.status_code, "a type that this search goes through" in one.text) for one in refused]
+    assert told == [(403, True), (403, False)]
     assert await counted(world, "/Patient?_has:Observation:patient:status=final", app) == 1
     assert await counted(world, f"/Patient?_revinclude=*&_id={mine}", app) == 2
+
+
+async def test_links_lead_to_what_belongs_to_nobody_only_where_a_scope_covers_it(world: World) -> None:
+    mine, _ = await two_patients(world)
+    lab = (await world.post("/Organization", world.source(), {"resourceType": "Organization", "name": "Lab"})).json()
+    await write(world, result(mine) | {"performer": [{"reference": f"Organization/{lab['id']}"}]})
+    path, scope = "/Observation?_include=Observation:performer", "patient/Observation.rs"
+    for more, entries in (("", 2), (" user/Organization.s", 2), (" user/Organization.r", 3)):
+        app = world.token(**DOCTOR, scope=scope + more, patient=mine, app="Prøve")
+        assert await counted(world, path, app) == entries, more
 
 
 async def test_an_app_writes_what_its_scopes_say_and_nothing_else(world: World) -> None:
