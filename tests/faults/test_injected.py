@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ from overblik.fhir.errors import Unavailable
 from overblik.fhir.strict_json import dumps
 from overblik.store.pool import Pool
 from tests.conftest import NOW
-from tests.trust.consents import consent, of_type
+from tests.trust.consents import attorney, consent, of_type, permit
 from tests.trust.consents import deny as denying
-from tests.trust.stage import CPR, DAY, DEPARTMENT, MUNICIPALITY, about, deny, encounter, stage, write
+from tests.trust.stage import CPR, DAY, DEPARTMENT, MUNICIPALITY, OTHER, about, deny, encounter, stage, write
+from tests.trust.test_consent import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,13 +116,13 @@ def following(injector: Injector) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request; `shows` says whether its answer holds what only some may see."""
+    """One request; `shows` is what its answer holds that only some may see, "" where it must hold nothing of it."""
 
     who: str
     method: str
     path: str
     body: Any = None
-    shows: bool = True
+    shows: str = CANARY
 
     @property
     def is_write(self) -> bool:
@@ -140,14 +142,23 @@ SEEN = (
     ),
     Asked("app", "GET", "/Observation/{made}"),
     Asked("citizen", "GET", "/Observation"),
+    Asked("proxy", "GET", "/Observation/{made}"),
+    Asked("proxy", "GET", "/Observation"),
+    Asked("breaker", "GET", "/Observation/{made}"),
+    Asked("breaker", "GET", "/Patient/{patient}/$everything"),
+    Asked("citizen", "GET", "/AuditEvent", shows='"agent"'),
+    Asked("proxy", "GET", "/AuditEvent", shows='"agent"'),
+    Asked("citizen", "GET", "/Patient/{patient}/$log", shows='"whatSalt"'),
 )  # fmt: skip
 UNSEEN = tuple(
-    Asked(who, "GET", path, shows=False)
+    Asked(who, "GET", path, shows="")
     for who, path in (
         ("stranger", "/Observation/{made}"), ("stranger", "/Observation?patient={patient}&_total=accurate"),
         ("stranger", "/Patient/{patient}/$everything"), ("stranger", "/Patient/{patient}/$overview"),
         ("blocked", "/Observation/{made}"), ("blocked", "/Observation?patient={patient}"),
         ("narrow app", "/Observation/{made}"), ("another citizen", "/Observation"), ("nobody", "/Observation/{made}"),
+        ("narrow proxy", "/Observation/{made}"), ("narrow proxy", "/Observation"), ("narrow proxy", "/AuditEvent"),
+        ("another citizen", "/Patient/{patient}/$log"), ("doctor", f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{CPR}"),
     )
 )  # fmt: skip
 OBSERVED: dict[str, Any] = {
@@ -187,6 +198,21 @@ async def staged(world: World) -> tuple[dict[str, str], dict[str, dict[str, str]
     return {"patient": patient, "made": made}, who
 
 
+async def let_in(world: World, name: str) -> dict[str, str]:
+    """Let somebody act for the citizen, wholly or for conditions alone, or break the glass; return who asks."""
+    if name == "breaker":
+        identity = {"kind": "professional", "sub": "TEST4", "name": "Læge", "role": "læge", "org": "99900016003"}
+        who = world.token(**identity, auth_time=int(time.time()))
+        reason = {"name": "reason", "valueString": "Bevidstløs i modtagelsen"}
+        parameters = [{"name": "identifier", "valueIdentifier": about()["identifier"]}, reason]
+        answer = await world.post("/Patient/$break-glass", who, {"resourceType": "Parameters", "parameter": parameters})
+        assert answer.status_code == 200, answer.text
+        return who
+    limits = [of_type("Condition")] if name == "narrow proxy" else []
+    await say(world, world.citizen(CPR), consent(permit(attorney(OTHER), *limits)))
+    return world.token(kind="proxy", sub=OTHER, name="Fuldmægtig", on_behalf=CPR)
+
+
 async def asked(world: World, ask: Asked, names: dict[str, str], who: dict[str, dict[str, str]]) -> httpx.Response:
     content = dumps(ask.body) if ask.body is not None else None
     headers = {"Content-Type": "application/fhir+json", **who[ask.who]}
@@ -208,13 +234,19 @@ async def amounts(world: World) -> tuple[int, ...]:
 async def try_each(world: World, ask: Asked, stride: int, offset: int = 0) -> int:
     """Raise at each place of a request, or at some; return at how many."""
     names, who = await staged(world)
+    if ask.who not in who:
+        who[ask.who] = await let_in(world, ask.who)
+    if ask.path.endswith("$log"):
+        await world.run.drain()
+        await world.run.heads.sign()
+    told = ask.shows or CANARY
     await asked(world, ask, names, who)  # what is kept and prepared at the first time is there
     followed = Injector()
     before = await amounts(world)
     with following(followed):
         clean = await asked(world, ask, names, who)
     whole = _change(before, await amounts(world))
-    assert (CANARY in clean.text) is (ask.shows and ask.path not in {"/Consent", ""}), clean.text
+    assert (told in clean.text) is (bool(ask.shows) and ask.path not in {"/Consent", ""}), clean.text
     places = followed.places[offset::stride]
     for number, place in enumerate(places):
         before = await amounts(world)
@@ -227,7 +259,7 @@ async def try_each(world: World, ask: Asked, stride: int, offset: int = 0) -> in
         if ask.is_write:
             assert any(change) or answer.status_code >= 400, f"acknowledged and not there: {where}"
         elif not ask.shows or answer.status_code != 200:
-            assert CANARY not in answer.text, where
+            assert told not in answer.text, where
         else:
             assert await logged(world, answer.headers["x-request-id"]), f"disclosed and not logged: {where}"
     if any(code is GIVES_BACK for code, _ in places):
