@@ -158,7 +158,8 @@ UNSEEN = tuple(
         ("blocked", "/Observation/{made}"), ("blocked", "/Observation?patient={patient}"),
         ("narrow app", "/Observation/{made}"), ("another citizen", "/Observation"), ("nobody", "/Observation/{made}"),
         ("narrow proxy", "/Observation/{made}"), ("narrow proxy", "/Observation"), ("narrow proxy", "/AuditEvent"),
-        ("another citizen", "/Patient/{patient}/$log"), ("doctor", f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{CPR}"),
+        ("another citizen", "/Patient/{patient}/$log"),
+        ("doctor", f"/Patient?identifier=urn:oid:1.2.208.176.1.2|{CPR}"),
     )
 )  # fmt: skip
 OBSERVED: dict[str, Any] = {
