@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from overblik.store.database import counting
+from overblik.trust.door import searching
 from tests.api.test_search import BO, INGE, LOINC, NPU, OBSERVATIONS, PEOPLE, UCUM, coded, kilo
 
 if TYPE_CHECKING:
@@ -231,7 +233,31 @@ async def test_more_than_can_be_indexed_is_refused(world: World, monkeypatch: py
     changed = {"resourceType": "Patient", "id": patient, **PEOPLE["inge"], "active": False}
     assert (await world.put(f"/Patient/{patient}", world.source(), changed)).status_code == 200
     await world.run.drain()
-    assert (await world.get(f"/Observation?patient={patient}&asOf={before}", world.source())).status_code == 200
-    monkeypatch.setattr("overblik.trust.door.searching.MOST_PAST", 0)
-    refused = await world.get(f"/Observation?patient={patient}&asOf={before}", world.source())
-    assert (refused.status_code, "past-too-large" in refused.text) == (422, True)
+    for most, status in ((1, 200), (0, 422)):
+        monkeypatch.setattr("overblik.trust.door.searching.MOST_PAST", most)
+        answer = await world.get(f"/Observation?patient={patient}&asOf={before}", world.source())
+        assert (answer.status_code, "past-too-large" in answer.text) == (status, status == 422)
+
+
+async def test_what_is_written_between_its_two_statements_is_not_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_for_a_unit(world)
+    patient, before = await world.patient_id(INGE), world.clock.now().isoformat().replace("+00:00", "Z")
+    path = f"/Observation?patient={patient}&asOf={before}"
+    there = (await world.get(path, world.source())).json()["entry"]
+    world.clock.forward(hours=1)
+    indexed, loop = searching._indexed, asyncio.get_running_loop()  # noqa: SLF001 - what runs between the two
+
+    async def change() -> None:
+        for entry in there:
+            one = entry["resource"]
+            await world.replace(f"/Observation/{one['id']}", world.source(), one | {"status": "cancelled"})
+        await world.run.drain()
+
+    def between(found: list[Any], key: bytes) -> dict[str, Any]:
+        asyncio.run_coroutine_threadsafe(change(), loop).result()
+        return indexed(found, key)
+
+    monkeypatch.setattr(searching, "_indexed", between)
+    assert (await world.get(path, world.source())).json()["entry"] == there

@@ -107,7 +107,8 @@ async def test_beyond_the_limit_nothing_is_told_and_nobody_is_logged(
     rough = await world.get("/Observation?_total=estimate&_count=1", world.source())
     assert (rough.status_code, "total" in rough.json()) == (200, False)
     assert len(await entries(world, rough)) == 1
-    assert (await world.get("/Observation?_total=estimate&status=final", world.source())).json()["total"] == 5
+    for asked in ("_total=estimate", "_total=accurate", "_summary=count"):
+        assert (await world.get(f"/Observation?{asked}&status=final", world.source())).json()["total"] == 5
 
 
 async def test_a_count_is_one_statement(world: World) -> None:
