@@ -7,6 +7,8 @@ after the clock was moved arrives after it. Sessions and tokens keep the machine
 from __future__ import annotations
 
 import mmap
+import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ _SECONDS = Struct("=d")
 
 
 class DemoClock:
-    """The machine's clock plus an offset."""
+    """The machine's clock plus an offset, none until it is set."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -28,26 +30,21 @@ class DemoClock:
 
     def now(self) -> datetime:
         """Return the present instant of the story."""
-        offset = self._offset or self._map()
-        now = datetime.now(UTC)
-        return now if offset is None else now + timedelta(seconds=_SECONDS.unpack_from(offset)[0])
+        return datetime.now(UTC) + timedelta(seconds=_SECONDS.unpack_from(self._offset or self._map())[0])
 
     def set(self, moment: datetime) -> None:
         """Move the clock to an instant; from there it runs on."""
+        _SECONDS.pack_into(self._offset or self._map(), 0, (moment - datetime.now(UTC)).total_seconds())
+
+    def _map(self) -> mmap.mmap:
+        """Map the file, made by whoever looks first: it is never replaced, so that everybody looks at the same."""
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(".new")
+            fresh = self._path.with_suffix(f".{os.getpid()}")
             fresh.write_bytes(_SECONDS.pack(0.0))
-            fresh.rename(self._path)
-        offset = self._offset or self._map()
-        if offset is not None:
-            _SECONDS.pack_into(offset, 0, (moment - datetime.now(UTC)).total_seconds())
-
-    def _map(self) -> mmap.mmap | None:
-        """Map the file once there is one: it is never replaced, so that everybody looks at the same."""
-        try:
-            with self._path.open("r+b") as file:
-                self._offset = mmap.mmap(file.fileno(), _SECONDS.size)
-        except FileNotFoundError:
-            return None
+            with suppress(FileExistsError):
+                self._path.hardlink_to(fresh)
+            fresh.unlink()
+        with self._path.open("r+b") as file:
+            self._offset = mmap.mmap(file.fileno(), _SECONDS.size)
         return self._offset
