@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -40,12 +41,15 @@ class Waiting:
 class Lane:
     """Connections that many requests share. Opened when first used; belongs to one event loop."""
 
-    def __init__(self, conninfo: str, name: str, *, wires: int = 2, barrier: bool = True, queue: int = QUEUE) -> None:
-        self._conninfo = conninfo
-        self._name = name
+    def __init__(
+        self, conninfo: str, name: str, *, wires: int = 2, barrier: bool = True, queue: int = QUEUE, most: int = MOST,
+        most_ms: int = TIMEOUT_MS, by_key: bool = True,
+    ) -> None:  # fmt: skip
         self._wires = wires
         self._barrier = barrier
         self._most_waiting = queue
+        self._most = most
+        self._open = partial(Wire.open, conninfo, durable=False, most_ms=most_ms, name=name, by_key=by_key)
         self._waiting: deque[Waiting] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: list[asyncio.Task[None]] = []
@@ -90,7 +94,7 @@ class Lane:
                     idle = asyncio.get_running_loop().create_future()
                     self._idle.append(idle)
                     await idle
-                batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+                batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 if batch:
                     wire = await self._serve(wire, batch)
         finally:
@@ -102,7 +106,7 @@ class Lane:
         groups = _groups(batch)
         try:
             if wire is None or not wire.idle:
-                wire = await Wire.open(self._conninfo, durable=False, most_ms=TIMEOUT_MS, name=self._name, by_key=True)
+                wire = await self._open()
             await wire.exchange([command for command, _ in groups], barrier=self._barrier)
             again = [[item] for command, items in groups if command.error and len(items) > 1 for item in items]
         except (psycopg.Error, OSError) as error:

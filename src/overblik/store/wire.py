@@ -153,6 +153,7 @@ class Wire:
         self._timer: asyncio.TimerHandle | None = None
         self._known: set[bytes] = set()
         self._expected: deque[tuple[Command, bool] | None] = deque()
+        self._last: Command | None = None
         self._done: asyncio.Future[None] | None = None
         self._transformer = Transformer(connection)
         self._rows: dict[bytes, Callable[[Sequence[Any]], Any]] = {}
@@ -284,11 +285,18 @@ class Wire:
                 self._fail(errors.ConnectionDoesNotExist("the connection was closed by the server"))
 
     def _take(self, result: pq.abc.PGresult | None) -> None:
-        if result is None or result.status == pq.ExecStatus.PIPELINE_SYNC:
+        head = self._expected[0]
+        if result is None:
+            if head is not None:
+                self._expected.popleft()
+                self._last = head[0]
+            return
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
             self._expected.popleft()
             return
-        if (head := self._expected[0]) is None:
-            raise errors.OperationalError("the server answered more than was asked")
+        if head is None:
+            self._undone(result)
+            return
         command, runs = head
         if result.status in _BAD:
             if not runs:
@@ -299,6 +307,13 @@ class Wire:
             command.count = result.command_tuples or 0
             if result.status == pq.ExecStatus.TUPLES_OK:
                 command.rows = self._load(command.statement, result)
+
+    def _undone(self, result: pq.abc.PGresult) -> None:
+        """Take an error that answers a Sync: a bound that passed while rows were sent is told there; none is kept."""
+        if result.status not in _BAD or self._last is None:
+            raise errors.OperationalError("the server answered more than was asked")
+        self._last.rows = []
+        self._last.error = errors.error_from_result(result)
 
     def _load(self, statement: Prepared, result: pq.abc.PGresult) -> list[Any]:
         make = self._rows.get(statement.name)

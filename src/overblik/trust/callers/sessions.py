@@ -99,7 +99,7 @@ class Sessions:
 
     async def _session(self, statement: str, slot: str, cookie: str) -> Session:
         params = self._now() | {"hash": _hash(cookie), "slot": slot}
-        rows = await self._database.fetch(sql(statement), params)
+        rows = await self._database.fetch_quick(sql(statement), params)
         if not rows:
             raise Unauthenticated
         await self._directory.refresh()

@@ -161,12 +161,12 @@ class Door:
         require(caller, "read", resource_type)
         if is_shared(resource_type):
             params = {"type": resource_type, "id": storable(resource_id), "version": number}
-            rows = await self.database.fetch(sql("read_shared_version"), params)
+            rows = await self.database.fetch_quick(sql("read_shared_version"), params)
         else:
             place = await self.locate(resource_type, resource_id)
             what = f"{resource_type}/{resource_id}/_history/{number}"
             params = self._params(caller, "vread", what, place) | {"version": number}
-            rows = await self.database.fetch(sql_for("read_version", caller.kind), params)
+            rows = await self.database.fetch_quick(sql_for("read_version", caller.kind), params)
         if not rows:
             raise NotFound
         return (await self.shielded(caller, [disclosed(rows[0])]))[0]
@@ -271,10 +271,10 @@ class Door:
         require(caller, "read", "Patient", letters="s")
         token = token_digest(self.index_key, "Patient", "identifier", system, value)
         params = caller.params(self.clock.now(), "look up", "identifier") | {"token": token}
-        rows = await self.database.fetch(sql_for("find_patient", caller.kind), params)
+        rows = await self.database.fetch_quick(sql_for("find_patient", caller.kind), params)
         if not rows:
             pid = await self._pid_of(system, value)
-            await self.database.run(sql("log_refusal"), params | {"pid": pid, "rule": "none"})
+            await self.database.fetch_quick(sql("log_refusal"), params | {"pid": pid, "rule": "none"})
             raise NotFound
         return str(rows[0].id)
 
@@ -314,7 +314,7 @@ class Door:
 
     async def _pid_of(self, system: str, value: str) -> int:
         params = {"system": system, "value": value, "source": ""}
-        rows = await self.database.fetch(sql("find_person"), params)
+        rows = await self.database.fetch_quick(sql("find_person"), params)
         return int(rows[0].pid) if rows else 0
 
     def _params(self, caller: Caller, action: str, what: str, place: Place) -> dict[str, Any]:

@@ -74,11 +74,11 @@ async def of_one(door: Door, caller: Caller, resource_type: str, resource_id: st
     params = span.params() | {"before": before[0] if before else None}
     if is_shared(resource_type):
         params |= {"type": resource_type, "id": storable(resource_id)}
-        rows = await door.database.fetch(sql("shared_history_of_one"), params)
+        rows = await door.database.fetch_quick(sql("shared_history_of_one"), params)
     else:
         place = await door.locate(resource_type, resource_id)
         params |= _params(door, caller, "history", f"{resource_type}/{resource_id}/_history", place)
-        rows = await door.database.fetch(sql_for("history_of_one", caller.kind), params)
+        rows = await door.database.fetch_quick(sql_for("history_of_one", caller.kind), params)
     if not rows:
         raise NotFound
     return await _page(
@@ -104,7 +104,7 @@ async def of_many(door: Door, caller: Caller, resource_type: str, span: Span) ->
         params["floor"] = found[0].seq if found else None
     rows = await door.database.fetch(history_of_many(caller.kind, shared=shared), params)
     if not any(row.pid for row in rows[: span.count]) and not shared:
-        await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+        await door.database.fetch_quick(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
     page = await _page(door, caller, rows, span.count, scope, lambda row: [row.seq, row.rid])
     if below is None or len(rows) > span.count:
         return page
@@ -116,12 +116,12 @@ async def as_of(door: Door, caller: Caller, resource_type: str, resource_id: str
     require(caller, "read", resource_type)
     if is_shared(resource_type):
         params: dict[str, Any] = {"type": resource_type, "id": storable(resource_id), "as_of": moment}
-        rows = await door.database.fetch(sql("read_shared_as_of"), params)
+        rows = await door.database.fetch_quick(sql("read_shared_as_of"), params)
     else:
         place = await door.locate(resource_type, resource_id)
         what = f"{resource_type}/{resource_id}?asOf={moment.isoformat()}"
         params = _params(door, caller, "read", what, place) | {"as_of": moment}
-        rows = await door.database.fetch(sql_for("read_as_of", caller.kind), params)
+        rows = await door.database.fetch_quick(sql_for("read_as_of", caller.kind), params)
     if not rows:
         raise NotFound
     if rows[0].deleted:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from overblik.trust.callers.identity import Caller
     from overblik.trust.door.access import Door
 
+QUICK = 100
+"""Matches of a page that is fetched beside others: what fills a connection is not."""
 MOST_COUNTED = 100_000
 MOST_ESTIMATED = 10_000
 """A rough total costs no more than to look at so many; beyond them it is left out."""
@@ -60,7 +62,7 @@ async def _search(door: Door, caller: Caller, query: Query, text: str) -> Page:
     params = caller.params(door.clock.now(), "search", of_one(text)) | compiled.params
     rows = await _rows(door, caller, query, compiled, params)
     if not rows and not shared:
-        await door.database.run(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
+        await door.database.fetch_quick(sql("log_disclosure"), params | {"pid": 0, "rule": "no match"})
     total = (rows[0].total if rows else 0) if most else None
     if total is not None and total > most:
         if query.total == "accurate":
@@ -154,7 +156,8 @@ def _too_many(name: str) -> Unprocessable:
 
 async def _rows(door: Door, caller: Caller, query: Query, compiled: Compiled, params: dict[str, Any]) -> list[Any]:
     if query.as_of is None or compiled.driver == "linked-shared":
-        return await door.database.fetch(compiled.text, params)
+        fetch = door.database.fetch_quick if query.count <= QUICK else door.database.fetch
+        return await fetch(compiled.text, params)
     named = None if is_shared(query.type) else records(query, caller.kind, door.index_key, caller.subject)
     if named is None:
         text = "asOf looks into the records of patients: name them by patient, or resources by _id."

@@ -119,7 +119,7 @@ async def _rows(
     params |= {"about": [about.rid] if about else None, "single": SINGLE, "limit": limit, "lid": lid}
     params |= {"before": before[0] if before else None, "before_lid": before[1] if before else None}
     params["withheld"] = sorted(await withheld_units(door.database))
-    return await named(door, caller, await door.database.fetch(sql_for("read_events", caller.kind), params))
+    return await named(door, caller, await door.database.fetch_quick(sql_for("read_events", caller.kind), params))
 
 
 async def _own(door: Door, caller: Caller) -> Place:
