@@ -48,6 +48,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 LONG = {
     "canaries/test_shown.py",
+    "canaries/test_sweep.py",
     "demo/test_population.py",
     "demo/test_delivery.py",
     "exchange/test_again.py",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from overblik.fhir.definitions import Element
 
 MARK = "overblikcanary"
-_TOKEN = re.compile(rf"{MARK}[0-9a-f]{{32}}", re.IGNORECASE)
+_TOKEN = re.compile(rf"{MARK}[0-9a-f]{{32}}".encode())
 _RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}")
 _CORES = tuple(b64encode(b"x" * shift + MARK.encode())[4 * (shift > 0) : 16] for shift in range(3))
 _HEX = MARK.encode().hex().encode()
@@ -106,11 +106,12 @@ class Canaries:
 
 def tokens(data: bytes) -> set[str]:
     """Return the tokens that bytes hold, as they are, in base64 or in hexadecimal."""
-    found = {text.lower() for text in _TOKEN.findall(data.decode("latin-1"))}
+    small = data.lower()
+    found = {text.decode() for text in _TOKEN.findall(small)}
     if any(core in data for core in _CORES):
         for run in _RUN.findall(data):
             found |= {token for decoded in _decoded(run) for token in tokens(decoded)}
-    if _HEX in data.lower():
+    if _HEX in small:
         for run in re.findall(rb"(?:[0-9a-fA-F]{2})+", data):
             found |= tokens(bytes.fromhex(run.decode())) if _HEX in run.lower() else set()
     return found

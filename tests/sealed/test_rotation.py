@@ -173,7 +173,9 @@ async def test_what_a_load_takes_and_refuses_is_sealed(world: World, tmp_path: P
     for round_ in (1, 2):
         done = await loads.take(world, *lines)
         assert len(done.refused) == 1, round_
-        assert await write_refusals(world.run.database, "gateway", tmp_path / "refused.ndjson") == 1
+        assert await write_refusals(world.run.database, "gateway", tmp_path / "refused.ndjson", world.clock.now()) == 1
+        looks = await world.run.database.fetch("select 1 from access_log where query = 'refusals/gateway'")
+        assert len(looks) == round_, "whoever has them is in the log"
         assert b"lost" in (tmp_path / "refused.ndjson").read_bytes()
         await all_sealed(world)
         keys = await world.run.database.fetch("select pid from record_key where pid = 0")

@@ -78,7 +78,9 @@ class Report:
 def load(
     paths: Annotated[list[Path], typer.Argument(help="Files or folders: NDJSON, bundles, messages, documents.")],
     source: Annotated[str, typer.Option(help="The name of the source that delivers.")] = "load",
-    refusals: Annotated[Path | None, typer.Option(help="Write the source's refused lines to this file.")] = None,
+    refusals: Annotated[
+        Path | None, typer.Option(help="Write the source's refused lines to this file; it is logged.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one more than there are cores.", min=0, max=64)] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the totals only.")] = False,
 ) -> None:
@@ -128,7 +130,11 @@ async def _finish(settings: Settings, conninfo: str, source: str, refusals: Path
     """Number what was loaded, so that it is seen at once, and write out what was refused."""
     async with runtime(settings, conninfo, migrating=False) as opened:
         await opened.drain()
-        return await write_refusals(opened.database, source, refusals) if refusals is not None else 0
+        if refusals is None:
+            return 0
+        written = await write_refusals(opened.database, source, refusals, opened.clock.now())
+        await opened.drain()
+        return written
 
 
 def _load(pool: Pool, files: list[Path], *, quiet: bool) -> Report:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from overblik.fhir.strict_json import dumps
 from overblik.store.queries import sql
+from overblik.trust.callers.identity import system_caller
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from overblik.store.database import Database
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
 PAGE = 1000
 
 
-async def write_refusals(database: Database, via: str, path: Path) -> int:
-    """Write what is kept of a source's refused lines as NDJSON, in the files' order; return how many."""
+async def write_refusals(database: Database, via: str, path: Path, now: datetime) -> int:
+    """Write what is kept of a source's refused lines as NDJSON, in the files' order; return how many.
+
+    They are of no record, and may name anybody: that somebody had them is logged before they are opened.
+    """
     count, last = 0, ("", -1)
+    looked = system_caller("load refusals").params(now, "read raw", f"refusals/{via}")
+    await database.run(sql("log_disclosure"), looked | {"pid": 0, "rule": "system"})
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # these are patients' data
     with os.fdopen(handle, "wb") as file:
         while rows := await _page(database, via, last):
