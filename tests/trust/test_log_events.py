@@ -204,6 +204,15 @@ ASKED = [
     ('Patient?_filter=family eq "Hansen"', "Patient?_filter=…"),
     ("worklist overdue,new-plan", "worklist overdue,new-plan"),
     ("inbox/251248-9996", "inbox/…"),
+    *(
+        (text, text)
+        for text in (
+            "Observation?patient=Patient/e2e335f66d6972512489996be83ede01",
+            "Patient/2512489996e335f66d697293e7ffe2bc/$overview",
+        )
+    ),
+    ("Observation?value=e2e335f66d6972512489996be83ede012", "Observation?value=e2e335f66d…996be83ede012"),
+    ("Observation?value=00000000000000000000002512489996", "Observation?value=………96"),
 ]
 
 

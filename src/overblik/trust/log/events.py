@@ -41,7 +41,8 @@ _PURPOSES = {
     "FAMRQT": "family requested",
     "HSYSADMIN": "health system administration",
 }
-_PERSON = re.compile(r"[0-9]{6}-?[0-9]{3}[0-9A-Z]")
+_PERSON = re.compile(r"((?<![0-9A-Za-z])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9A-Za-z]))|[0-9]{6}-?[0-9]{3}[0-9A-Z]")
+"""A number of a person; or an id of ours (group 1), one in twelve of which has ten digits in a row."""
 _NAMING = frozenset({
     "name", "family", "given", "phonetic", "address", "address-city", "address-postalcode", "address-state",
     "address-country", "telecom", "phone", "email", "identifier", "birthdate", "_filter", "_text", "_content",
@@ -230,10 +231,14 @@ def asked(query: str) -> str:
     """Return a question without what may name somebody else: numbers of persons, and the values of names."""
     path, mark, rest = query.partition("?")
     pairs = [
-        (name, "…" if _NAMING & set(re.split("[.:]", name)) else _PERSON.sub("…", value))
+        (name, "…" if _NAMING & set(re.split("[.:]", name)) else _unnamed(value))
         for name, value in parse_qsl(rest, keep_blank_values=True)
     ]
-    return _PERSON.sub("…", path) + mark + urlencode(pairs, safe=",:|/$").replace("%E2%80%A6", "…")
+    return _unnamed(path) + mark + urlencode(pairs, safe=",:|/$").replace("%E2%80%A6", "…")
+
+
+def _unnamed(text: str) -> str:
+    return _PERSON.sub(lambda found: found[1] or "…", text)
 
 
 def _transaction(row: Any) -> Json:
