@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from overblik.demo.cast import INGER, NURSE, SURGEON
 from overblik.trust.keys.seal import Seal
 from overblik.trust.live.seen import opened
-from tests.trust.consents import consent, deny, unit
+from tests.trust.consents import consent, deny, of_type, unit
 from tests.web.browse import Tab, document, sign_in, told
 
 if TYPE_CHECKING:
@@ -81,6 +81,17 @@ async def test_z36_what_is_taken_calls_every_page_that_shows_it_and_no_other(wor
         await world.run.watcher.look()
         assert [name for name, page in mine.items() if page.again] == PAGES
         assert not beside.again
+
+
+async def test_z36_a_message_that_is_blocked_by_itself_calls_the_page_that_shows_it(world: World) -> None:
+    await told(world)
+    nurse = await sign_in(world, NURSE.claims())
+    session = await session_of(world, nurse)
+    page = await open_page(nurse, "raw")
+    with watching(world, page, session) as raw:
+        assert not await called(world, raw)
+        await block(world, NURSE.unit.sor, of_type("CarePlan"))
+        assert await called(world, raw)
 
 
 async def test_the_stream_says_again_and_nothing_else(world: World) -> None:
