@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bench import own
 from bench.cpu import memory
 from bench.disk import asked, size
+from bench.floor import floor, told
 from bench.loading import populate
 from bench.machine import machine
 from bench.measure import measure, warm
@@ -49,11 +50,13 @@ def report(given: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Measure, and say it line by line; `given.whole` asks for more than the workloads."""
     say(f"{machine()}; {given.workers} workers; {given.people} people of {given.resources} resources among")
     say(f"{given.small} of {SMALL}; {given.seconds:g} s each; wrk and all servers on this machine.\n")
+    before = floor(2) if given.whole else 0.0
     with ExitStack() as stack:
         starts = _starts(given, stack)
         with ExitStack() as running:
             facts = [_facts(running.enter_context(start()), given) for start in starts]
             rows = _rows(facts, given, say)
+            after = floor(2) if given.whole else 0.0
             for one in facts:
                 _of_processes(one)
         if given.whole:
@@ -61,7 +64,8 @@ def report(given: argparse.Namespace, say: Callable[[str], None]) -> None:
                 with start() as again:
                     one.said["start on this store"] = f"{again.seconds:.1f} s"
             facts[0].said["import, NDJSON (`overblik load`)"] = _ndjson(given.ndjson, _folder(stack))
-    for text in ("", *_once(facts), "", *against(rows)):
+    machines = ["", told(before, after)] if given.whole else []
+    for text in ("", *_once(facts), "", *against(rows), *machines):
         say(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.floor import told
 from bench.loading import Loaded
 from bench.measure import Cell, Row
 from bench.table import against, cells_of, head
@@ -62,3 +63,7 @@ def test_the_reading_mix_has_its_parts_and_addresses_are_plain() -> None:
     assert all(path.isascii() and " " not in path for path in paths)
     reads = [path for path in paths[:2000] if path in {"/Observation/o1", "/Observation/o2"}]
     assert 700 < len(reads) < 1100
+
+
+def test_the_machine_is_told_beside_the_one_of_the_targets() -> None:
+    assert told(5_275, 15_825).endswith("21,100 where the targets were measured: this machine was 0.50 of that one.")
