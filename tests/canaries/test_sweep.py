@@ -7,6 +7,7 @@ log of disclosures, every column, a dump, every file and every command of the op
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ import pytest
 
 from overblik.demo.cast import STRANGER, SURGEON
 from overblik.trust.keys.masters import FileMasters
+from overblik.trust.organisations import FRESH_FOR
 from tests.canaries.story import MAY, NOBODY, OTHER, Tale, tools
 from tests.canaries.tokens import KINDS, tokens
 from tests.conftest import NOW
@@ -52,7 +54,7 @@ SEARCHED = {
 WITHOUT = "Bodies are sealed in this database"
 OPENS_NO_BODY = {
     "migrate": 0, "population": 0, "replay-log": 0, "version": 0, "demo links": 1, "demo next": 1, "keys make": 1,
-    "witness": 0,
+    "witness": 0, "verify-log": 0,
 }  # fmt: skip
 """Commands that do not ask for the keys, and how they end here: no demo runs, and no file of keys is named."""
 NOT_RUN = {
@@ -81,6 +83,7 @@ async def tale(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tale]:
         async with live(folder) as server:
             server.clock.set(NOW)
             await server.set_the_stage(NOW)
+            await asyncio.sleep(FRESH_FOR)  # the server has a directory of its own
             told = Tale(server, folder)
             await everything(told)
             commanded(told, beside, str(keys))
