@@ -97,6 +97,19 @@ async def test_u24_every_stored_decision_is_made_again_the_same(world: World, re
     assert {"permit citizen", "permit professional", "refuse professional", "permit source"} <= found.same.keys()
 
 
+async def test_u24_a_version_that_came_later_was_rightly_refused(world: World) -> None:
+    """Of 100 000 decisions twelve were said to be others: versions that were asked for before they were made."""
+    await stage(world)
+    name = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    doctor, asked = world.professional(DEPARTMENT), [f"/Encounter/{name}/_history/{n}" for n in (1, 2)]
+    world.clock.forward(minutes=1)
+    assert [(await world.get(path, doctor)).status_code for path in asked] == [200, 404]
+    world.clock.forward(minutes=1)
+    body = encounter(DEPARTMENT, NOW - DAY, None) | {"id": name, "status": "cancelled"}
+    assert (await world.replace(f"/Encounter/{name}", world.source(), body)).status_code == 200
+    assert replay(conninfo(world)).other == []
+
+
 CHANGES: list[tuple[str, LiteralString, str, str]] = [
     ("a permit that was none", "update access_log set outcome = 'permit', rids = '{}', rule = 'contact' where lid = %s",
      "refuse", "professional"),

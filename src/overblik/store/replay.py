@@ -58,10 +58,10 @@ select pid, lid, at, action, outcome, rule, evidence, actor_kind, actor, org, on
 from access_log where (%(after)s::timestamptz is null or (at, lid) > (%(after)s, %(lid)s::uuid))
 order by at, lid limit %(limit)s"""
 _WAS_THERE = """
-select from (select version, cid, pid from public.resource where rid = any(%(rids)s::bigint[])
-             union all select version, cid, pid from public.history where rid = any(%(rids)s::bigint[])) v
+select from (select version, cid, pid, received_at from public.resource where rid = any(%(rids)s::bigint[])
+             union all select version, cid, pid, received_at from public.history where rid = any(%(rids)s::bigint[])) v
 left join public.change c on c.pid = v.pid and c.cid = v.cid
-where (%(version)s::integer is null or v.version = %(version)s)
+where v.received_at < %(at)s and (%(version)s::integer is null or v.version = %(version)s)
   and (%(as_of)s::timestamptz is null or c.instant <= %(as_of)s) limit 1"""
 
 
@@ -186,6 +186,6 @@ def _refused(connection: Connection[Any], row: Any, now: Any) -> str:
     version = path.partition("/_history/")[2]
     as_of = asked.partition("asOf=")[2]
     if version or as_of:
-        wanted = {"rids": now.named, "version": version or None, "as_of": as_of or None}
+        wanted = {"rids": now.named, "version": version or None, "as_of": as_of or None, "at": row.at}
         return "" if connection.execute(_WAS_THERE, wanted).fetchone() is None else "that version is visible"
     return "what was asked for is visible"
