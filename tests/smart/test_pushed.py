@@ -142,6 +142,8 @@ async def test_a10_a_request_uri_is_good_once_for_a_minute_and_its_own_client(wo
     assert is_not_good(await come(app, late)), "too old"
     assert is_not_good(await come(app, f"{PREFIX}{'x' * 43}")), "never there"
     assert is_not_good(await come(app, PREFIX)), "empty"
+    unused = (await pushed(app)).removeprefix(PREFIX)
+    assert is_not_good(await come(app, "-", pushed=unused)), "not by the name of one that has begun"
     for client in ("nobody", "-", "x\x00y"):
         unknown = await come(app, await pushed(app), client_id=client)
         assert (unknown.status_code, "Appen kendes ikke her" in unknown.text) == (400, True)
