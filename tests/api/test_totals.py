@@ -56,6 +56,8 @@ async def test_the_total_stands_on_the_first_page_and_links_say_so(world: World)
     assert self == "/Observation?_count=2&_total=accurate"
     assert "_total" not in following
     assert "total" not in (await world.get(following, world.source())).json()
+    full = (await world.get("/Observation?status=final&_count=5&_total=accurate", world.source())).json()
+    assert (full["total"], [link["relation"] for link in full["link"]]) == (5, ["self"])
     again = (await world.get(f"{following}&_total=accurate", world.source())).json()
     assert "total" not in again
 

@@ -236,7 +236,16 @@ async def test_a_refused_consent_says_where_and_leaves_nothing(world: World) -> 
         "consent-not-evaluated", ["Consent.provision.purpose"],
     )  # fmt: skip
     hidden = await write(world, patient(OTHER))
-    for reference in (f"Observation/{hidden}", "Observation/" + "0" * 32, "Encounter/" + names["new"]):
+    staff = await write(world, encounter(DEPARTMENT, NOW - DAY, None))
+    label = "update resource set labels = '{staff}' where id = %(id)s"
+    await world.run.database.run(label, {"id": staff})
+    absent_ones = (
+        f"Observation/{hidden}",
+        "Observation/" + "0" * 32,
+        f"Encounter/{staff}",
+        "Encounter/" + names["new"],
+    )
+    for reference in absent_ones:
         absent = await world.post("/Consent", world.citizen(CPR), consent(deny(entry(reference))))
         assert (absent.status_code, "consent-entry-unknown" in absent.text) == (422, True)
         assert "Consent.provision.data[0].reference" in absent.text

@@ -8,6 +8,7 @@ import pytest
 
 from overblik.fhir.errors import NotFound
 from overblik.trust.door.access import Circle
+from overblik.trust.treatment.relations import relations
 from tests.conftest import NOW
 from tests.trust.consents import CPR_SYSTEM
 from tests.trust.stage import (
@@ -78,6 +79,11 @@ async def test_a_list_of_work_opens_each_record_by_its_patient(world: World) -> 
     nurse = await caller(world, world.professional(DEPARTMENT))
     [record] = await world.run.door.worklist(nurse, ("contact",), ("Encounter", "Patient"))
     assert (record.patient_id, len(record.entries)) == (identifier, 2)
+    other = await world.post("/Patient", world.source("another"), patient())
+    label = "update resource set labels = '{citizen}' where id = %(id)s"
+    await world.run.database.run(label, {"id": other.json()["id"]})
+    [(record, _)] = await relations(world.run.door, nurse)
+    assert (record.patient_id, len(record.entries)) == (identifier, 1)
 
 
 async def test_a_professional_without_evidence_sees_nothing(world: World) -> None:
@@ -167,16 +173,20 @@ async def test_what_is_blocked_is_hidden_whatever_way_it_is_asked_for(world: Wor
         return {p for p, a in answers.items() if "Fund" in a.text or ("_summary" in p and a.json()["total"])}
 
     place = await door.locate("Encounter", names["contact"])
-    for row, left in (
-        ({"valid_until": NOW}, {*BY_ITSELF, *BY_PATIENT}),
-        ({"type": "Observation"}, set()),
-        ({"type": "Patient"}, set(BY_ITSELF)),
-        ({"rid": place.rid}, set()),
+    types = ("Encounter", "Observation", "Patient")
+    for row, left, listed in (
+        ({"valid_until": NOW}, {*BY_ITSELF, *BY_PATIENT}, [3]),
+        ({"type": "Observation"}, set(), [2]),
+        ({"type": "Patient"}, set(BY_ITSELF), []),
+        ({"rid": place.rid}, set(), []),
     ):
         await world.run.database.run("delete from deny")
         await deny(world, names["patient"], **row)
         assert await shown() == left, row
+        assert [len(record.entries) for record in await door.worklist(named, ("contact",), types)] == listed, row
     assert not await sees(world, names["patient"], DEPARTMENT)
+    entries = await world.run.database.fetch("select pid from access_log where action = 'worklist'")
+    assert len(entries) == 2, "one for each list that it stood on"
     with pytest.raises(NotFound):
         await door.find(named, CPR_SYSTEM, CPR)
 

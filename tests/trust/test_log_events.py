@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import overblik
+from overblik.fhir.errors import NotFound
 from overblik.fhir.structure import check
 from overblik.trust.callers.identity import Caller
 from overblik.trust.log.events import KINDS, asked
@@ -88,6 +89,8 @@ async def test_o1_the_log_does_not_tell_its_reader_what_is_hidden_from_them(worl
     for name in (hidden, "absent"):
         assert await events(world, f"?patient={name}") == []
         assert await world.run.door.log(Caller("citizen", CPR, "Borger"), name, 100) == []
+        with pytest.raises(NotFound):
+            await world.run.door.sealed_log(Caller("citizen", CPR, "Borger"), name, 10**6, 100)
     assert await world.run.door.log(Caller("citizen", CPR, "Borger"), shown, 100)
 
 
