@@ -66,6 +66,17 @@ def test_what_belongs_to_a_look_is_of_that_look() -> None:
     assert len(first.new) > len(second.new)
 
 
+def test_news_are_told_again_only_for_the_same_visit_and_the_same_numbers() -> None:
+    """A change that had no number, because the sequencer had not seen it, gets one between two looks."""
+    kept = Counted()
+    first = kept.look()
+    assert kept.look(replace(RECORD, seqs=dict(RECORD.seqs), before=NOW - DAY)).new is first.new
+    unnumbered = replace(RECORD, seqs=RECORD.seqs | {STAY.change: None}, baseline=STAY.change)
+    assert len(kept.look(unnumbered).new) > len(kept.look(replace(unnumbered, seqs=RECORD.seqs)).new)
+    assert kept.look().new == first.new
+    assert kept.times == 1
+
+
 def test_anything_else_is_composed_anew() -> None:
     kept = Counted()
     kept.look()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from overblik.fhir.strict_json import Json
+    from overblik.overview.sections.news import News
     from overblik.trust.callers.identity import Caller
     from overblik.trust.door.access import Record
     from overblik.trust.door.entries import Entry
@@ -76,6 +77,8 @@ class Context:
     raw: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    told: tuple[Record, tuple[News, ...]] | None = None
+    """What was new at a look at these entries (sections/news.py)."""
 
     def __post_init__(self) -> None:
         """Index the record: by type, by reference, which message carried what, what sources are called."""

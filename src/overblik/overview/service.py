@@ -175,7 +175,7 @@ def looked(
     sources: tuple[Connection, ...],
 ) -> Overview:  # fmt: skip
     """Return an overview with what belongs to one look at it: when, by what rule, and what is new to the viewer."""
-    new = tuple(news.news(ctx, record)) if as_of is None else ()
+    new = news.news(ctx, record) if as_of is None else ()
     return replace(
         overview, retrieved=now, as_of=as_of, rule=record.rule, before=record.before, new=new, sources=sources
     )

@@ -47,17 +47,22 @@ class News(Shown, frozen=True):
     raw: str
 
 
-def news(ctx: Context, record: Record) -> list[News]:
+def news(ctx: Context, record: Record) -> tuple[News, ...]:
     """Return what became known since the viewer's last visit, last received first.
 
-    `record` is the one of this look; its entries are those of the context, which may be of a look before.
+    `record` is the one of this look; its entries are those of the context, which may be of a look before. Within a
+    visit the same is new, so it is not worked out again.
     """
+    if ctx.told is not None and (ctx.told[0].baseline, ctx.told[0].seqs) == (record.baseline, record.seqs):
+        return ctx.told[1]
     changes: dict[int, list[Entry]] = {}
     for entry in record.entries:
         if _is_new(record, entry):
             changes.setdefault(entry.change, []).append(entry)
     items = [item for members in changes.values() if (item := _item(ctx, members)) is not None]
-    return sorted(items, key=lambda i: (i.received, i.reference), reverse=True)
+    found = tuple(sorted(items, key=lambda i: (i.received, i.reference), reverse=True))
+    ctx.told = record, found
+    return found
 
 
 def _is_new(record: Record, entry: Entry) -> bool:
