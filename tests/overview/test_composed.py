@@ -71,7 +71,7 @@ def test_news_are_told_again_only_for_the_same_visit_and_the_same_numbers() -> N
     kept = Counted()
     first = kept.look()
     assert kept.look(replace(RECORD, seqs=dict(RECORD.seqs), before=NOW - DAY)).new is first.new
-    unnumbered = replace(RECORD, seqs=RECORD.seqs | {STAY.change: None}, baseline=STAY.change)
+    unnumbered = replace(RECORD, seqs={**RECORD.seqs, STAY.change: None}, baseline=STAY.change)
     assert len(kept.look(unnumbered).new) > len(kept.look(replace(unnumbered, seqs=RECORD.seqs)).new)
     assert kept.look().new == first.new
     assert kept.times == 1
