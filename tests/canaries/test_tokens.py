@@ -13,15 +13,15 @@ TOKEN = MADE.new("a place")
 BYTES = TOKEN.encode()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        BYTES, b"a" + BYTES + b"b", TOKEN.upper().encode(), b"\x00" + BYTES + b"\xff", BYTES.hex().encode(),
-        b"\\x" + BYTES.hex().upper().encode(),
-        *(b64encode(b"x" * before + BYTES + b"y" * after) for before in range(4) for after in range(3)),
-        b'{"data":"' + b64encode(BYTES) + b'"}', urlsafe_b64encode(b"\xfb\xff" + BYTES),
-    ],
+WAYS = (
+    BYTES, b"a" + BYTES + b"b", TOKEN.upper().encode(), b"\x00" + BYTES + b"\xff", BYTES.hex().encode(),
+    b"\\x" + BYTES.hex().upper().encode(),
+    *(b64encode(b"x" * before + BYTES + b"y" * after) for before in range(4) for after in range(3)),
+    b'{"data":"' + b64encode(BYTES) + b'"}', urlsafe_b64encode(b"\xfb\xff" + BYTES),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WAYS, ids=range(len(WAYS)))  # the token is another in every process that collects
 def test_a_token_is_found_however_it_is_written(text: bytes) -> None:
     assert tokens(text) == {TOKEN}
 
