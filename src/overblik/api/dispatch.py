@@ -22,6 +22,7 @@ from overblik.api.http import Request, Response, Services, shaped
 from overblik.api.matching import choose, matches
 from overblik.api.negotiation import outcome_in, split
 from overblik.fhir.errors import (
+    Forbidden,
     Full,
     Malformed,
     NotAllowed,
@@ -126,7 +127,11 @@ class Api:
         )
         # The parameters are for conditions; a search looks which there are.
         with using(self._services.parameters.current), served_at(request.base):
-            return shaped(request, await route.interaction(self._services, request))
+            try:
+                return shaped(request, await route.interaction(self._services, request))
+            except Forbidden as error:
+                await self._services.door.refused(caller, error.code, path)
+                raise
 
     def _refusal(
         self, error: OverblikError, path: str, sent: Mapping[str, str], pairs: list[tuple[str, str]]

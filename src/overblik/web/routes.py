@@ -130,7 +130,11 @@ def _signed_in(page: Page) -> OpenPage:
         session = await site.sessions.find(slot, request.cookies.get(SESSION_COOKIE, ""))
         caller = session.caller.asking(channel="web", request=request.state.id)
         with collecting(caller):
-            return await page(site, request, session._replace(caller=caller))
+            try:
+                return await page(site, request, session._replace(caller=caller))
+            except Forbidden as error:
+                await site.door.refused(caller, error.code, request.url.path.removeprefix(f"/s/{slot}/"))
+                raise
 
     return opened
 

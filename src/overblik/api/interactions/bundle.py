@@ -25,7 +25,7 @@ from overblik.api.http import (
 from overblik.api.interactions.transaction import checked_entries, placed, write_all
 from overblik.api.matching import find
 from overblik.fhir.dates import instant, parse_interval
-from overblik.fhir.errors import Malformed, OverblikError
+from overblik.fhir.errors import Forbidden, Malformed, OverblikError
 from overblik.fhir.outcome import operation_outcome
 from overblik.fhir.strict_json import dumps, loads
 from overblik.trust.callers.identity import require_kind
@@ -107,6 +107,8 @@ async def _alone(services: Services, request: Request, entry: Json, number: int,
     except OverblikError as error:
         if strict:
             raise
+        if isinstance(error, Forbidden):
+            await services.door.refused(request.caller, error.code, str(entry["request"]["url"]).partition("?")[0])
         return {"response": {"status": _status(error.status), "outcome": operation_outcome(error.issues)}}
     answer: Json = {"status": _status(response.status)}
     for name, header in (("location", "Location"), ("etag", "ETag")):

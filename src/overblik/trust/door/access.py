@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from overblik.trust.door.entries import Entry
 
 MOST_WORK = 200
+MOST_TOLD = 200
+"""Characters of a path that the entry of a refusal keeps."""
 
 
 class Disclosed(Struct, frozen=True):
@@ -311,6 +313,12 @@ class Door:
         if not rows:
             raise NotFound
         return [row for row in rows if row.n is not None]
+
+    async def refused(self, caller: Caller, rule: str, what: str) -> None:
+        """Log a refusal that was decided before any look-up, by its code: `what` is a path, never a query."""
+        told = what[:MOST_TOLD].encode("utf-8", "replace").decode().replace("\0", "?")
+        params = caller.params(self.clock.now(), "refused", told) | {"pid": 0, "rule": rule}
+        await self.database.fetch_quick(sql("log_refusal"), params)
 
     async def _pid_of(self, system: str, value: str) -> int:
         params = {"system": system, "value": value, "source": ""}
