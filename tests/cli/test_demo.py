@@ -152,7 +152,10 @@ def test_a_second_demo_on_the_same_port_says_so(demo: Demo, tmp_path: Path) -> N
         (["inbox", "show", "x"], "no message id"),
     ],
 )
-def test_a_wrong_command_says_what_to_do(folder: Path, arguments: list[str], says: str) -> None:
+def test_a_wrong_command_says_what_to_do(
+    folder: Path, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVERBLIK_PORT", "1")  # where no demo of somebody's listens
     done = overblik(folder, *arguments)
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split())

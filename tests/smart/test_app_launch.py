@@ -6,7 +6,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from joserfc import jwt
@@ -155,6 +155,21 @@ async def test_a05_a07_a22_a_request_that_is_wrong_goes_back_to_the_app_before_a
         query = {k: v[0] for k, v in parse_qs(urlsplit(to).query, keep_blank_values=True).items()}
         assert to.startswith(REDIRECT + "?")
         assert (query["error"], query["iss"], query["state"]) == (error, "http://test", asked.get("state", "")), what
+
+
+async def test_a11_a_parameter_that_comes_twice_leads_nowhere_and_a_field_neither(world: World) -> None:
+    """https://www.rfc-editor.org/rfc/rfc6749#section-3.1: which of the two was checked, nobody could say."""
+    app = await register(world)
+    for name, second in (("redirect_uri", "https://evil.example"), ("scope", "patient/*.cruds"), ("state", "x")):
+        for pairs in ([*app.asked.items(), (name, second)], [(name, second), *app.asked.items()]):
+            answer = await world.http.get("/oauth/authorize", params=urlencode(pairs))
+            assert (answer.status_code, "location" in answer.headers) == (400, False)
+            assert "evil" not in answer.text
+    body = urlencode([("grant_type", "authorization_code"), ("grant_type", "refresh_token")])
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("token", "introspect", "revoke", "par"):
+        answer = await world.http.post(f"/oauth/{path}", content=body, headers=form)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), path
 
 
 @pytest.mark.parametrize(

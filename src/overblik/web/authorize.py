@@ -16,7 +16,7 @@ from overblik.fhir.query import Query, Tokens
 from overblik.trust.callers.sessions import person_digest
 from overblik.trust.door.searching import search
 from overblik.trust.smart.requests import RefusedWish, address_of
-from overblik.web.forms import own_form
+from overblik.web.forms import once, own_form
 from overblik.web.pages import identifier_of
 from overblik.web.site import HEADERS
 
@@ -35,13 +35,14 @@ AUTHORISATION = "https://autregweb.sst.dk"
 
 async def consent(site: Site, request: Request, session: Session) -> Response:
     """Ask the person whether an app may see what it asks for."""
+    asked = once(request.query_params.multi_items())
     try:
-        wish = await site.smart.wish(request.query_params)
+        wish = await site.smart.wish(asked)
     except RefusedWish as refused:
         return RedirectResponse(refused.address, 303, HEADERS)
     patient = await _patient(site, session, wish)
     name = await _name(site, session, patient) if patient else ""
-    query = urlencode(request.query_params.multi_items())
+    query = urlencode(asked)
     return _page(site, request, session, wish, query=query, patient=patient, patient_name=name)
 
 
@@ -72,7 +73,7 @@ def verbs(scope: Scope) -> list[str]:
 async def decide(site: Site, request: Request, session: Session) -> Response:
     """Send the app its code, or that the person said no."""
     form = await own_form(request, session)
-    query = dict(parse_qsl(form.get("query", ""), keep_blank_values=True))
+    query = once(parse_qsl(form.get("query", ""), keep_blank_values=True))
     try:
         wish = await site.smart.wish(query)
     except RefusedWish as refused:

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from overblik.fhir.errors import Forbidden, TooLarge
+from overblik.fhir.errors import Forbidden, Malformed, TooLarge
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -23,7 +23,18 @@ async def read_form(request: Request) -> dict[str, str]:
         body += piece
         if len(body) > FORM_BYTES:
             raise TooLarge("form-too-large", "The form is too large.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return once(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Return fields or parameters by name; Malformed where one comes twice: who checks must see what is used.
+
+    https://www.rfc-editor.org/rfc/rfc6749#section-3.1
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("form-repeated", "A field came twice; send each once.")
+    return found
 
 
 async def own_form(request: Request, session: Session) -> dict[str, str]:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from overblik.fhir.errors import OverblikError, TooMany
 from overblik.trust.smart.refusal import Refusal
 from overblik.trust.smart.requests import RefusedWish
-from overblik.web.forms import read_form
+from overblik.web.forms import once, read_form
 from overblik.web.sign_in import begin
 from overblik.web.site import HEADERS
 
@@ -94,20 +94,21 @@ async def authorize(site: Site, request: Request) -> Response:
     One that was sent ahead comes by its `request_uri`, which is used up at once, and goes on by another name.
     https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-authorization-code
     """
-    if (begun := await site.smart.begin(request.query_params)) is not None:
+    asked = once(request.query_params.multi_items())
+    if (begun := await site.smart.begin(asked)) is not None:
         return RedirectResponse(f"/oauth/authorize?{urlencode(begun)}", 303, HEADERS)
     try:
-        wish = await site.smart.wish(request.query_params)
+        wish = await site.smart.wish(asked)
     except RefusedWish as refused:
         return RedirectResponse(refused.address, 303, HEADERS)
-    query = urlencode(request.query_params.multi_items())
+    query = urlencode(asked)
     if wish.launch:
         note = site.smart.launched(wish.launch, wish.client.id)
         return RedirectResponse(f"/s/{note['slot']}/authorize?{query}", 303, HEADERS)
-    if len(site.login.providers) != 1 and "provider" not in request.query_params:
+    if len(site.login.providers) != 1 and "provider" not in asked:
         return site.page(
             "choose-provider.html", request, providers=site.login.providers, query=query, client=wish.client
         )
-    name = request.query_params.get("provider", "")
+    name = asked.get("provider", "")
     provider = site.login.provider(name) if name else site.login.providers[0]
     return begin(site, request, await site.login.start(provider, note={"next": f"authorize?{query}"}, hint=wish.hint))
