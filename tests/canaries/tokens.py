@@ -1,7 +1,7 @@
 """A resource with a token of its own wherever words can stand, and where such tokens are found again (O6).
 
-A token is `overblikcanary` and 128 random bits: whatever holds one, plain, in base64 or in hexadecimal, holds what
-somebody wrote.
+A token is `overblikcanary` and 128 random bits, as letters: digits could be those of a CPR number, which the log hides.
+Whatever holds a token, plain, in base64 or in hexadecimal, holds what somebody wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from overblik.fhir.definitions import Element
 
 MARK = "overblikcanary"
-_TOKEN = re.compile(rf"{MARK}[0-9a-f]{{32}}".encode())
+_TOKEN = re.compile(rf"{MARK}[a-p]{{32}}".encode())
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 _RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}")
 _CORES = tuple(b64encode(b"x" * shift + MARK.encode())[4 * (shift > 0) : 16] for shift in range(3))
 _HEX = MARK.encode().hex().encode()
@@ -58,7 +59,7 @@ class Canaries:
 
     def new(self, place: str) -> str:
         """Return the token of a place such as `Observation.note.text`."""
-        token = MARK + secrets.token_hex(16)
+        token = MARK + secrets.token_hex(16).translate(_LETTERS)
         self.places[token] = place
         return token
 

@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from overblik.demo.clock import DemoClock
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ def test_before_it_is_set_it_is_the_machines(tmp_path: Path) -> None:
     clock = DemoClock(tmp_path / "clock")
     before = datetime.now(UTC)
     assert before <= clock.now() <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("left", [b"", b"abc", b"AAAAAAAAAA"], ids=["empty", "cut", "longer"])
+def test_a_file_that_a_power_cut_left_is_a_clock_that_was_never_set(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "clock").write_bytes(left)
+    before = datetime.now(UTC)
+    assert before - timedelta(seconds=1) <= DemoClock(tmp_path / "clock").now() <= datetime.now(UTC)
+    DemoClock(tmp_path / "clock").set(MOMENT)
+    assert timedelta() <= DemoClock(tmp_path / "clock").now() - MOMENT < timedelta(hours=1)
 
 
 def test_another_process_never_sees_an_earlier_moment_than_was_set(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -33,18 +32,20 @@ class DemoClock:
         return datetime.now(UTC) + timedelta(seconds=_SECONDS.unpack_from(self._offset or self._map())[0])
 
     def set(self, moment: datetime) -> None:
-        """Move the clock to an instant; from there it runs on."""
-        _SECONDS.pack_into(self._offset or self._map(), 0, (moment - datetime.now(UTC)).total_seconds())
+        """Move the clock to an instant; from there it runs on, also after a power cut."""
+        offset = self._offset or self._map()
+        _SECONDS.pack_into(offset, 0, (moment - datetime.now(UTC)).total_seconds())
+        offset.flush()
 
     def _map(self) -> mmap.mmap:
-        """Map the file, made by whoever looks first: it is never replaced, so that everybody looks at the same."""
-        if not self._path.exists():
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(_SECONDS.pack(0.0))
-            with suppress(FileExistsError):
-                self._path.hardlink_to(fresh)
-            fresh.unlink()
-        with self._path.open("r+b") as file:
+        """Map the file, made by whoever looks first: it is never replaced, so that everybody looks at the same.
+
+        A new file is empty, and so is one that a power cut met before it was on disk: eight zero bytes are no offset.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) > _SECONDS.size:
+                os.pwrite(file.fileno(), bytes(_SECONDS.size), 0)
+            file.truncate(_SECONDS.size)
             self._offset = mmap.mmap(file.fileno(), _SECONDS.size)
         return self._offset
