@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -175,3 +175,48 @@ async def test_a_server_that_starts_is_waited_for(clones: Clones) -> None:
         assert refused.value.code == "database-starting"
         await require_usable(through, allow_unsafe=True)
     assert asked == 4
+
+
+class Gone:
+    """What libpq says when the server is lost after so many answers, wherever that is: nothing any more, for ever."""
+
+    def __init__(self, real: Any, answers: int) -> None:
+        self._real = real
+        self._left = answers
+        self.asked_in_vain = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_result(self) -> Any:
+        """Give an answer, while there is one."""
+        if self._left:
+            self._left -= 1
+            return self._real.get_result()
+        self._real.finish()
+        self.asked_in_vain += 1
+        assert self.asked_in_vain < 100, "it asks for ever"
+        return None
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_who_is_lost_between_an_answer_and_what_ends_it_is_not_asked_for_ever(
+    clones: Clones, together: bool
+) -> None:
+    """An exchange of two statements has a dozen answers (what is prepared, what is run, their ends, the Syncs)."""
+    lost, database = 0, clones.make()
+    for answers in range(20):
+        wire = await Wire.open(database, durable=True, most_ms=1000, name="gone")
+        wire._pg = gone = Gone(wire._pg, answers)  # type: ignore[assignment] # noqa: SLF001 - a fault of libpq's side
+        commands = [Command(prepared("select 1 as x"), {}), Command(prepared("select 2 as x"), {})]
+        (outcome,) = await asyncio.gather(wire.exchange(commands, together=together), return_exceptions=True)
+        if outcome is None:
+            assert [command.rows[0].x for command in commands] == [1, 2]
+        else:
+            assert isinstance(outcome, psycopg.OperationalError)
+            assert "ended without an answer" in str(outcome)
+            assert wire.broken
+            assert gone.asked_in_vain <= 2  # once for the end of what had been answered
+            lost += 1
+        await wire.close()
+    assert 8 <= lost < 20

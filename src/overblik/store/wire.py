@@ -154,6 +154,7 @@ class Wire:
         self._known: set[bytes] = set()
         self._expected: deque[tuple[Command, bool] | None] = deque()
         self._last: Command | None = None
+        self._answered = False
         self._done: asyncio.Future[None] | None = None
         self._transformer = Transformer(connection)
         self._rows: dict[bytes, Callable[[Sequence[Any]], Any]] = {}
@@ -285,15 +286,26 @@ class Wire:
                 self._fail(errors.ConnectionDoesNotExist("the connection was closed by the server"))
 
     def _take(self, result: pq.abc.PGresult | None) -> None:
+        """Take what answers the first of what is expected: results and then None of a command, its own of a Sync.
+
+        Raises OperationalError where nothing answers it: libpq says None for ever once the server is gone.
+        """
         head = self._expected[0]
         if result is None:
-            if head is not None:
-                self._expected.popleft()
+            if not self._answered:
+                raise errors.ConnectionDoesNotExist("the server ended without an answer")
+            self._answered = False
+            if head is not None:  # what an error at a Sync ends with is not yet the Sync
                 self._last = head[0]
-            return
-        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._expected.popleft()
+        elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+            self._answered = False
             self._expected.popleft()
-            return
+        else:
+            self._answered = True
+            self._keep(head, result)
+
+    def _keep(self, head: tuple[Command, bool] | None, result: pq.abc.PGresult) -> None:
         if head is None:
             self._undone(result)
             return
