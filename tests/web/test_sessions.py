@@ -89,6 +89,16 @@ async def test_a26_a_session_ends_when_left_idle_and_after_a_day_at_most(
     assert (await tab.get()).status_code == status
 
 
+@pytest.mark.parametrize(("age", "noted"), [(timedelta(seconds=40), False), (timedelta(minutes=10), True)])
+async def test_a_use_is_noted_a_minute_after_the_last(world: World, age: timedelta, noted: bool) -> None:
+    await known(world)
+    tab = await sign_in(world, CITIZEN)
+    await world.run.database.run("update session set seen_at = now() - %(age)s::interval", {"age": age})
+    assert (await tab.get()).status_code == 200
+    (row,) = await world.run.database.fetch("select now() - seen_at < interval '30 seconds' as fresh from session")
+    assert row.fresh == noted
+
+
 async def test_the_storys_clock_signs_nobody_out(world: World) -> None:
     await known(world)
     tab = await sign_in(world, CITIZEN)

@@ -55,5 +55,5 @@ order by t.n;
 -- name: read_session
 -- scope: shared
 -- A session that is open; looking at it does not keep it so.
-select caller, proved_at, expires_at, provider from session
+select caller, proved_at, expires_at, provider, seen_at from session
 where hash = %(hash)s and slot = %(slot)s and expires_at > %(now)s and seen_at > %(idle_since)s;

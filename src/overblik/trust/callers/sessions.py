@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=8)
+NOTED = 30
+"""How often within the idle time a session's use is written: once a minute, so that a page is mostly a look-up."""
 
 
 class Session(NamedTuple):
@@ -94,12 +96,15 @@ class Sessions:
         return slot, cookie
 
     async def find(self, slot: str, cookie: str) -> Session:
-        """Return the session of a cookie, and note that it is in use; Unauthenticated otherwise."""
-        return await self._session("use_session", slot, cookie)
+        """Return the session of a cookie, and note now and then that it is in use; Unauthenticated otherwise."""
+        return await self._session(slot, cookie, using=True)
 
-    async def _session(self, statement: str, slot: str, cookie: str) -> Session:
-        params = self._now() | {"hash": _hash(cookie), "slot": slot}
-        rows = await self._database.fetch_quick(sql(statement), params)
+    async def _session(self, slot: str, cookie: str, *, using: bool) -> Session:
+        instants = self._now()
+        params = instants | {"hash": _hash(cookie), "slot": slot}
+        rows = await self._database.look_up(sql("read_session"), params)
+        if rows and using and rows[0].seen_at < instants["now"] - self._idle / NOTED:
+            rows = await self._database.fetch_quick(sql("use_session"), params)
         if not rows:
             raise Unauthenticated
         await self._directory.refresh()
@@ -109,7 +114,7 @@ class Sessions:
 
     async def peek(self, slot: str, cookie: str) -> Session:
         """Return the session of a cookie as `find` does, without keeping it in use."""
-        return await self._session("read_session", slot, cookie)
+        return await self._session(slot, cookie, using=False)
 
     def open_since(self) -> dict[str, datetime]:
         """Return by what a session is open: the machine's instant, and since when it must have been used."""

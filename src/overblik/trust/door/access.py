@@ -208,7 +208,7 @@ class Door:
         params = self._params(caller, action, what, place) | {"types": list(types), "as_of": as_of}
         params |= {"viewer": caller.viewer if first else "", "old": first, **caller.reached("rs")}
         name = "gather" if as_of is None else "gather_as_of"
-        row = (await self.database.fetch(sql_for(name, caller.kind), params))[0]
+        row = (await self.database.fetch_quick(sql_for(name, caller.kind), params))[0]
         entries = await self._entries(place, row)
         if all(entry.deleted for entry in entries):
             raise NotFound
@@ -290,7 +290,7 @@ class Door:
         params = self._params(caller, "read log", f"Patient/{patient_id}/log", place)
         params |= {"limit": limit, "professionals": professionals}
         seen.note(caller, {place.pid: ()}, ())
-        return await named(self, caller, await self.database.fetch(sql_for("read_log", caller.kind), params))
+        return await named(self, caller, await self.database.fetch_quick(sql_for("read_log", caller.kind), params))
 
     async def circle(self, caller: Caller, patient_id: str) -> Circle:
         """Return which units have or had a relation to a record, and which sources have delivered; for the citizen."""
