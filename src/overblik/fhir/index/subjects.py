@@ -36,13 +36,19 @@ def patient_references(resource: Json) -> Iterator[Json]:
 
 _ABOUT = frozenset({"subject", "patient", "individual", "beneficiary", "subscriber", "member"})
 
+_ACTING = {
+    "Appointment": "Appointment.participant.actor.where(resolve() is Patient)",
+    "AppointmentResponse": "AppointmentResponse.actor.where(resolve() is Patient)",
+    "Schedule": "Schedule.actor.where(resolve() is Patient)",
+    "Task": "Task.for",
+}
+"""What names its patient among those who act, or by an element that is no parameter of the compartment."""
+
 
 @cache
 def _subjects(resource_type: str) -> tuple[Callable[[list[Item]], list[Item]], ...]:
-    if resource_type == "Appointment":
-        return (compile_path("Appointment.participant.actor.where(resolve() is Patient)"),)
-    if resource_type == "Task":
-        return (compile_path("Task.for"),)
+    if path := _ACTING.get(resource_type):
+        return (compile_path(path),)
     codes = [c for c in r4().patient.get(resource_type, ()) if c in _ABOUT]
     params = [r4().param(resource_type, code) for code in codes]
     expressions = [p.expression for p in params if p is not None and p.expression]
