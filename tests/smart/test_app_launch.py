@@ -490,6 +490,23 @@ async def test_w08_pages_of_registered_apps_may_ask_and_no_others(world: World) 
         assert "access-control-allow-origin" not in page.headers
 
 
+async def test_the_page_of_an_app_that_has_just_been_registered_may_ask(world: World, monkeypatch: Any) -> None:
+    """It could not for two seconds, where another app's page had asked before; nobody makes us look without a pause."""
+    at = [100.0]
+    monkeypatch.setattr("overblik.app.cors.time.monotonic", lambda: at[0])
+
+    async def allowed() -> str | None:
+        answer = await world.http.get("/fhir/Patient", headers={"Origin": "https://app.example.dk"})
+        found: str | None = answer.headers.get("access-control-allow-origin")
+        return found
+
+    assert await allowed() is None
+    await register(world)
+    assert await allowed() is None
+    at[0] += 0.2
+    assert await allowed() == "https://app.example.dk"
+
+
 def test_the_verifier_is_the_standards() -> None:
     """RFC 7636, appendix B."""
     assert challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from overblik.trust.smart.clients import Clients
 
-FRESH = 2.0
+FRESH, AGAIN = 2.0, 0.1
+"""Seconds that what was read is held true, and after which it is read again for a site that is not in it."""
 _OPEN = frozenset({"/fhir/metadata", "/fhir/.well-known/smart-configuration", "/oauth/jwks"})
 _ALLOWED = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
@@ -47,7 +48,7 @@ class Cors:
         if not origin or not path.startswith(("/fhir", "/oauth/")) or path == "/oauth/authorize":
             await self._app(scope, receive, send)
             return
-        allowed = path in _OPEN or origin in await self._known()
+        allowed = path in _OPEN or await self._knows(origin)
         said = (b"access-control-allow-origin", b"*" if path in _OPEN else origin.encode("latin-1"))
         if scope["method"] == "OPTIONS" and allowed:
             headers = [said, *_ALLOWED, (b"vary", b"Origin"), (b"content-length", b"0")]
@@ -63,10 +64,12 @@ class Cors:
 
         await self._app(scope, receive, answer)
 
-    async def _known(self) -> frozenset[str]:
-        if time.monotonic() - self._read_at > FRESH:
+    async def _knows(self, origin: str) -> bool:
+        """Say whether it is a registered app's site; one that has just been registered is known at once."""
+        age = time.monotonic() - self._read_at
+        if age > FRESH or (age > AGAIN and origin not in self._origins):
             addresses = [urlsplit(address) for client in await self._clients.listed() for address in client.redirects]
             web = [parts for parts in addresses if parts.scheme in {"http", "https"}]
             self._origins = frozenset(f"{parts.scheme}://{parts.netloc}" for parts in web)
             self._read_at = time.monotonic()
-        return self._origins
+        return origin in self._origins
