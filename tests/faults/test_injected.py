@@ -106,12 +106,15 @@ def _goes_on(frame: FrameType) -> bool:
 
 @contextmanager
 def following(injector: Injector) -> Iterator[None]:
+    """Follow what is called meanwhile, and not what the collector closes: that is of requests before."""
     before = sys.gettrace()
+    gc.disable()
     sys.settrace(injector)
     try:
         yield
     finally:
         sys.settrace(before)
+        gc.enable()
 
 
 @dataclass(frozen=True)
