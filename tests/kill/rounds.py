@@ -95,11 +95,11 @@ async def rounds(
             async with _writing(writers) as tasks:
                 for number, kind in list(enumerate(kinds))[first : first + JUDGED_EVERY]:
                     ledger.round = number
-                    await _acknowledged(ledger, rng.randint(*BETWEEN), tasks)
+                    await _acknowledged(ledger, rng.randint(*BETWEEN), tasks, writers)
                     await asyncio.sleep(rng.uniform(0, MOMENT))
                     await asyncio.to_thread(victim.kill, kind, rng)
                     dead = monotonic()
-                    await _acknowledged(ledger, 1, tasks)
+                    await _acknowledged(ledger, 1, tasks, writers)
                     outcome.away.setdefault(kind, []).append(monotonic() - dead)
                     told(number + 1, outcome)
             await judge.new()
@@ -125,14 +125,18 @@ async def _writing(writers: list[Writer]) -> AsyncIterator[list[asyncio.Task[Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _acknowledged(ledger: Ledger, wanted: int, tasks: list[asyncio.Task[None]]) -> None:
+async def _acknowledged(ledger: Ledger, wanted: int, tasks: list[asyncio.Task[None]], writers: list[Writer]) -> None:
     """Wait until so much more has been acknowledged."""
     before, since = ledger.acknowledged, monotonic()
+    for writer in writers:
+        writer.heard = ""
     while ledger.acknowledged < before + wanted:
         for task in tasks:
             if task.done():
                 task.result()
-        assert monotonic() < since + PATIENCE, f"nothing has been acknowledged for {PATIENCE} s"
+        if monotonic() > since + PATIENCE:
+            heard = "\n".join(writer.heard[:500] for writer in writers)
+            raise AssertionError(f"nothing has been acknowledged for {PATIENCE} s; they heard:\n{heard}")
         await asyncio.sleep(0.002)
 
 

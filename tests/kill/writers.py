@@ -60,6 +60,7 @@ class Writer:
         self.messages: dict[str, bytes] = {}
         self.surprises: list[str] = []
         self.refused: Counter[int] = Counter()
+        self.heard = ""
 
     async def write(self, stop: asyncio.Event) -> None:
         """Write until stopped; a server that is away is asked again."""
@@ -73,7 +74,8 @@ class Writer:
                         await jobs[self._count % len(jobs)](http)
             except httpx.TimeoutException as error:
                 self.surprises.append(f"no answer within {PATIENCE} s: {error!r}")
-            except (httpx.HTTPError, ConnectionError):
+            except (httpx.HTTPError, ConnectionError) as error:
+                self.heard = self.heard or repr(error)
                 await self._wait_ready()
 
     async def _wait_ready(self) -> None:
@@ -100,6 +102,7 @@ class Writer:
             self.surprises.append(f"{method} {path}: {response.status_code} {response.text[:200]}")
             self._patient, self._last = "", None
         self.refused[response.status_code] += 1
+        self.heard = f"{method} {path}: {response.status_code} {response.text}"
         raise ConnectionError(response.text)
 
     def _acknowledge(self, key: str, kind: str, digest: str, response: httpx.Response, *places: list[Any]) -> None:
@@ -118,6 +121,7 @@ class Writer:
         if response.status_code in {200, 201}:
             self._patient = response.headers["location"].split("/Patient/")[1].split("/")[0]
         else:
+            self.heard = f"opening: {response.status_code} {response.text}"
             await asyncio.sleep(0.05)
 
     async def _create(self, http: httpx.AsyncClient) -> None:
