@@ -8,6 +8,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from overblik.store.embedded import SERVICE_USER, EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.context import ForkProcess
 
 pytestmark = pytest.mark.long
 ROOT = os.geteuid() == 0
@@ -46,6 +48,24 @@ def test_a_worker_forked_while_the_server_is_started_again_does_not_wait_for_its
         worker.start()
     worker.join(30)
     assert worker.exitcode == 0
+
+
+def test_workers_forked_while_its_programs_begin_do_not_keep_the_watcher_waiting(server: EmbeddedPostgres) -> None:
+    """Each lives on, as a worker does: what it took along by chance stays open for as long."""
+    asking = threading.Thread(target=lambda: [server.running() for _ in range(100)], daemon=True)
+    asking.start()
+    workers: list[ForkProcess] = []
+    while asking.is_alive() and len(workers) < 800:
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+        worker.start()
+        workers.append(worker)
+    asking.join(20)
+    stuck = asking.is_alive()
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    assert len(workers) > 20
+    assert not stuck
 
 
 def query(conninfo: str, text: str) -> object:

@@ -51,6 +51,12 @@ SETTINGS: Mapping[str, str] = {
     "timezone": "'UTC'",
 }
 
+_FORKING = threading.Lock()
+"""Held by whoever forks. `Popen` waits for the end of a pipe that closes when the program has begun; a worker forked
+just then would hold the pipe open for as long as it lives, and the watcher would wait for it, holding the lock that the
+worker waits for in turn."""
+os.register_at_fork(before=_FORKING.acquire, after_in_parent=_FORKING.release, after_in_child=_FORKING.release)
+
 
 class EmbeddedPostgres:
     """One embedded server in one data folder."""
@@ -201,21 +207,22 @@ class EmbeddedPostgres:
         if self._owner:
             account = {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
         with tempfile.TemporaryFile("w+") as out:
-            done = subprocess.run(  # noqa: S603 - fixed programs of the wheel
-                [str(self._binaries / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd="/",
-                env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
-                check=False,
-                **account,
-            )
+            with _FORKING:
+                process = subprocess.Popen(  # noqa: S603 - fixed programs of the wheel
+                    [str(self._binaries / program), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    cwd="/",
+                    env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+                    **account,
+                )
+            returned = process.wait()
             out.seek(0)
             text = out.read()
-        if check and done.returncode != 0:
+        if check and returned != 0:
             raise Unavailable("postgres-failed", f"{program} failed: {text.strip()[-800:]}")
-        return subprocess.CompletedProcess(done.args, done.returncode, text, "")
+        return subprocess.CompletedProcess(process.args, returned, text, "")
 
 
 def _alive(cluster: Path) -> bool:
