@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ from overblik.demo.clock import DemoClock
 from overblik.demo.delivery import deliver
 from overblik.demo.stage import directory_bundle, set_stage
 from overblik.store.embedded import EmbeddedPostgres
+from overblik.trust.organisations import FRESH_FOR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -63,6 +65,7 @@ class Live:
         sources.send("/fhir", "application/fhir+json", directory_bundle(), system)
         sources.close()
         await self.run.directory.refresh(force=True)
+        await asyncio.sleep(FRESH_FOR)  # the server's own copy is not asked for before that
 
     async def tell(self, deliveries: Iterable[Delivery], until: datetime) -> None:
         """Let the sources deliver, each at its time, and move on to the end of the step."""
